@@ -11,7 +11,18 @@ const LAYERS = {
   store: ['image', 'layer', 'system'],
   registry: ['store', 'image', 'system'],
   context: ['dockerfile', 'layer', 'image', 'system'],
-  solver: ['plan', 'dockerfile', 'image', 'layer', 'snapshot', 'executor', 'context', 'store', 'progress', 'system'],
+  solver: [
+    'plan',
+    'dockerfile',
+    'image',
+    'layer',
+    'snapshot',
+    'executor',
+    'context',
+    'store',
+    'progress',
+    'system',
+  ],
   output: ['store', 'registry', 'image', 'layer', 'progress', 'system'],
 };
 

@@ -192,5 +192,9 @@ export interface Dockerfile {
   readonly check?: string;
   readonly instructions: readonly Instruction[];
   /** Things that are legal but suspect, found while reading (such as empty continuation lines). */
-  readonly warnings: readonly { readonly rule: string; readonly message: string; readonly location: SourceLocation }[];
+  readonly warnings: readonly {
+    readonly rule: string;
+    readonly message: string;
+    readonly location: SourceLocation;
+  }[];
 }

@@ -52,7 +52,11 @@ export type Compression = 'gzip' | 'zstd' | 'uncompressed';
 
 /** Compression told by a layer's media type; undefined for a type that is no layer kiln can read. */
 export function compressionOf(mediaType: string): Compression | undefined {
-  if (/^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1|docker\.image\.rootfs\.(foreign\.)?diff)\.tar/.test(mediaType)) {
+  if (
+    /^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1|docker\.image\.rootfs\.(foreign\.)?diff)\.tar/.test(
+      mediaType,
+    )
+  ) {
     if (mediaType.endsWith('gzip')) return 'gzip';
     if (mediaType.endsWith('zstd')) return 'zstd';
     return 'uncompressed';
@@ -77,5 +81,5 @@ export function hexOf(digest: Digest): string {
 
 /** ChainID of a parent stack (undefined for none) and one more layer (image-spec, config.md). */
 export function chainId(parent: ChainId | undefined, layer: DiffId): ChainId {
-  return parent === undefined ? layer : digestOf(`${parent} ${layer}`);
+  return parent === undefined ? (layer as Digest) : digestOf(`${parent} ${layer}`);
 }

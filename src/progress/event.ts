@@ -23,18 +23,65 @@ interface Timed {
 
 export type BuildEvent = Timed &
   (
-    | { readonly type: 'build-started'; readonly dockerfile: string; readonly target?: string; readonly platform: string }
+    | {
+        readonly type: 'build-started';
+        readonly dockerfile: string;
+        readonly target?: string;
+        readonly platform: string;
+      }
     | { readonly type: 'step-started'; readonly step: StepLabel }
     /** One or more whole lines a step printed, without the final newline. */
-    | { readonly type: 'step-output'; readonly step: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
-    | { readonly type: 'step-progress'; readonly step: string; readonly current: number; readonly total?: number; readonly unit: 'bytes' | 'files' }
-    | { readonly type: 'step-finished'; readonly step: StepLabel; readonly outcome: 'done' | 'cached'; readonly duration: number; readonly note?: string }
-    | { readonly type: 'step-failed'; readonly step: StepLabel; readonly duration: number; readonly message: string; readonly code: string }
-    | { readonly type: 'warning'; readonly rule?: string; readonly message: string; readonly line?: number; readonly url?: string }
+    | {
+        readonly type: 'step-output';
+        readonly step: string;
+        readonly stream: 'stdout' | 'stderr';
+        readonly text: string;
+      }
+    | {
+        readonly type: 'step-progress';
+        readonly step: string;
+        readonly current: number;
+        readonly total?: number;
+        readonly unit: 'bytes' | 'files';
+      }
+    | {
+        readonly type: 'step-finished';
+        readonly step: StepLabel;
+        readonly outcome: 'done' | 'cached';
+        readonly duration: number;
+        readonly note?: string;
+      }
+    | {
+        readonly type: 'step-failed';
+        readonly step: StepLabel;
+        readonly duration: number;
+        readonly message: string;
+        readonly code: string;
+      }
+    | {
+        readonly type: 'warning';
+        readonly rule?: string;
+        readonly message: string;
+        readonly line?: number;
+        readonly url?: string;
+      }
     /** Said once with -v: which snapshotter and sandbox were chosen, and why. */
     | { readonly type: 'note'; readonly message: string }
-    | { readonly type: 'build-finished'; readonly imageId?: Digest; readonly manifest?: Digest; readonly names: readonly string[]; readonly duration: number; readonly cached: number; readonly steps: number }
-    | { readonly type: 'build-failed'; readonly code: string; readonly message: string; readonly duration: number }
+    | {
+        readonly type: 'build-finished';
+        readonly imageId?: Digest;
+        readonly manifest?: Digest;
+        readonly names: readonly string[];
+        readonly duration: number;
+        readonly cached: number;
+        readonly steps: number;
+      }
+    | {
+        readonly type: 'build-failed';
+        readonly code: string;
+        readonly message: string;
+        readonly duration: number;
+      }
   );
 
 /** Distributes Omit over the union, so that an event without its time keeps its variants. */

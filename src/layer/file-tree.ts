@@ -1,0 +1,25 @@
+/**
+ * A tree of files that can be read without being mounted: a build context, a stage's result, an image.
+ * COPY and ADD, digests and user look-ups work on this. Synchronous, because it serves many small questions.
+ */
+import type { Digest } from '../image/descriptor.ts';
+import type { Entry } from './entry.ts';
+
+/** Where the bytes of a regular file are. */
+export type FileContent =
+  /** A file on this machine (byte string, absolute). */
+  | { readonly kind: 'file'; readonly path: string }
+  /** A part of a file on this machine, such as an uncompressed layer blob. */
+  | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly size: number }
+  | { readonly kind: 'bytes'; readonly bytes: Buffer };
+
+/** Paths as in Entry.path: byte strings, relative to the root, "" for the root. No symlink is ever followed. */
+export interface FileTree {
+  /** Whiteouts are applied: what is deleted is not there. */
+  lstat(path: string): Entry | undefined;
+  /** Names in a directory, in byte order; empty for anything else. */
+  list(path: string): readonly string[];
+  content(path: string): FileContent;
+  /** sha256 of a regular file's bytes. */
+  digest(path: string): Digest;
+}
