@@ -23,7 +23,7 @@ const LAYERS = {
     'progress',
     'system',
   ],
-  output: ['store', 'registry', 'image', 'layer', 'progress', 'system'],
+  output: ['dockerfile', 'store', 'registry', 'image', 'layer', 'progress', 'system'],
 };
 
 const layerRules = Object.entries(LAYERS).map(([folder, allowed]) => ({

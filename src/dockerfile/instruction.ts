@@ -33,6 +33,8 @@ interface InstructionBase {
   readonly location: SourceLocation;
   /** The text of the instruction as one line: continuations joined, comments dropped, heredoc bodies left out. */
   readonly original: string;
+  /** Comment lines directly above, without their `#`; only where there are some. */
+  readonly comments?: readonly string[];
 }
 
 export interface FromInstruction extends InstructionBase {
@@ -85,11 +87,15 @@ export interface AddInstruction extends TransferInstruction {
 export interface EnvInstruction extends InstructionBase {
   readonly keyword: 'ENV';
   readonly pairs: readonly KeyValue[];
+  /** True for the old form `ENV KEY VALUE`, which names one variable. */
+  readonly legacyForm?: true;
 }
 
 export interface LabelInstruction extends InstructionBase {
   readonly keyword: 'LABEL';
   readonly pairs: readonly KeyValue[];
+  /** True for the old form `LABEL KEY VALUE`, which names one label. */
+  readonly legacyForm?: true;
 }
 
 export interface ArgInstruction extends InstructionBase {

@@ -14,6 +14,12 @@ export type DiffId = Digest & { readonly __kind?: 'diffId' };
 /** Identity of a stack of layers. */
 export type ChainId = Digest & { readonly __kind?: 'chainId' };
 
+/** Digest over the canonical parts of a step: equal keys mean an equal result. */
+export type CacheKey = Digest & { readonly __kind?: 'cacheKey' };
+
+/** One named part of a cache key, kept so that a miss can be explained. Secrets are never parts. */
+export type KeyPart = readonly [name: string, value: string];
+
 export interface Platform {
   readonly os: string;
   readonly architecture: string;

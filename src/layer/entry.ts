@@ -37,7 +37,7 @@ export interface Entry {
   readonly devMajor?: number;
   readonly devMinor?: number;
   /** Extended attribute name to value, both byte strings; overlayfs's own are never here. */
-  readonly xattrs?: Readonly<Record<string, string>>;
+  readonly xattrs?: Readonly<Record<string, string>> | undefined;
 }
 
 /** An entry as a table of contents keeps it. */

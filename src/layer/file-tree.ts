@@ -22,4 +22,6 @@ export interface FileTree {
   content(path: string): FileContent;
   /** sha256 of a regular file's bytes. */
   digest(path: string): Digest;
+  /** Same for all names of one file that has several; undefined for a file with one name. */
+  linkIdentity?(path: string): string | undefined;
 }

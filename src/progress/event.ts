@@ -81,14 +81,20 @@ export type BuildEvent = Timed &
         readonly code: string;
         readonly message: string;
         readonly duration: number;
+        /** First line in the Dockerfile. */
+        readonly line?: number;
+        readonly suggestions?: readonly string[];
       }
   );
 
 /** Distributes Omit over the union, so that an event without its time keeps its variants. */
 type WithoutTime<E> = E extends unknown ? Omit<E, 'at'> : never;
 
+/** An event on its way to the emitter, which adds the time. */
+export type UntimedEvent = WithoutTime<BuildEvent>;
+
 /** Where work reports to; the receiver adds the time. */
-export type Emit = (event: WithoutTime<BuildEvent>) => void;
+export type Emit = (event: UntimedEvent) => void;
 
 export interface Reporter {
   handle(event: BuildEvent): void;

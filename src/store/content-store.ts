@@ -26,6 +26,8 @@ export interface ContentSource {
 /** Where an image can be put. Blobs first, then the manifest, then the name: readers see the old or the new state. */
 export interface ContentSink {
   hasBlob(descriptor: Descriptor): Promise<boolean>;
+  /** Makes a blob of another repository of the same registry available here; false when the registry will not. */
+  mountBlob?(descriptor: Descriptor, from: readonly string[], signal?: AbortSignal): Promise<boolean>;
   /** Idempotent and atomic: the blob is there whole, or not at all. */
   pushBlob(upload: BlobUpload, signal?: AbortSignal): Promise<'uploaded' | 'mounted' | 'exists'>;
   /** Stores a manifest or index; `reference` (tag or digest) then names it. */

@@ -153,6 +153,133 @@ export function unmount(target: string): void {
   check(native('int umount2(const char *target, int flags)')(cString(target), 0), 'umount2', target);
 }
 
+/** Syscall numbers that are the same on every architecture; glibc before 2.36 and musl have no function for them. */
+const SYS = { moveMount: 429, fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
+const FSCONFIG = { flag: 0, string: 1, create: 6 } as const;
+
+/** A mount made option by option, without the 4096 bytes that mount(2) has for all of them together. */
+export interface LongMount {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  /** Name and value; a name alone is a flag. */
+  readonly options: readonly (readonly [name: string, value?: string])[];
+}
+
+/** fsopen, fsconfig, fsmount, move_mount. EINVAL where this kernel does not know an option, ENOSYS where it is too old. */
+export function mountLong({ source, target, type, options }: LongMount): void {
+  const open = native('long syscall(long number, const char *type, unsigned int flags)');
+  const configure = native(
+    'long syscall(long number, int fd, unsigned int command, const char *key, const char *value, int aux)',
+  );
+  const make = native('long syscall(long number, int fd, unsigned int flags, unsigned int attributes)');
+  const move = native(
+    'long syscall(long number, int from, const char *fromPath, int to, const char *toPath, unsigned int flags)',
+  );
+  const closeOnExec = 1;
+  const context = check(Number(open(SYS.fsopen, cString(type), closeOnExec)), 'fsopen');
+  let tree = -1;
+  try {
+    for (const [name, value] of [['source', source] as const, ...options]) {
+      const command = value === undefined ? FSCONFIG.flag : FSCONFIG.string;
+      const text = value === undefined ? null : cString(value);
+      const result = configure(SYS.fsconfig, context, command, cString(name), text, 0);
+      check(Number(result), `fsconfig ${name}`, value);
+    }
+    check(Number(configure(SYS.fsconfig, context, FSCONFIG.create, null, null, 0)), 'fsconfig create');
+    tree = check(Number(make(SYS.fsmount, context, closeOnExec, 0)), 'fsmount');
+    const currentDirectory = -100;
+    const emptyPath = 4;
+    const moved = move(SYS.moveMount, tree, cString(''), currentDirectory, cString(target), emptyPath);
+    check(Number(moved), 'move_mount', target);
+  } finally {
+    closeDescriptor(context);
+    if (tree >= 0) closeDescriptor(tree);
+  }
+}
+
+function closeDescriptor(fd: number): void {
+  native('int close(int fd)')(fd);
+}
+
+/** Sets both times of `path` itself, in nanoseconds since 1970: node:fs loses the last digits. */
+export function setTimes(path: string, accessed: bigint, modified: bigint): void {
+  const times = Buffer.alloc(32);
+  const second = 1_000_000_000n;
+  [accessed, modified].forEach((time, index) => {
+    const seconds = time >= 0n ? time / second : -((-time + second - 1n) / second);
+    times.writeBigInt64LE(seconds, index * 16);
+    times.writeBigInt64LE(time - seconds * second, index * 16 + 8);
+  });
+  const call = native('int utimensat(int directory, const char *path, const void *times, int flags)');
+  const currentDirectory = -100;
+  const noFollow = 0x100;
+  check(call(currentDirectory, cString(path), times, noFollow), 'utimensat', path);
+}
+
+/** pipe2(2), both ends closed on exec. Node's own pipes are sockets, which nobody can open as /dev/stdout. */
+export function makePipe(): { readonly read: number; readonly write: number } {
+  const ends = Buffer.alloc(8);
+  const closeOnExec = 0o2000000;
+  check(native('int pipe2(void *ends, int flags)')(ends, closeOnExec), 'pipe2');
+  return { read: ends.readInt32LE(0), write: ends.readInt32LE(4) };
+}
+
+/** signal(2) back to the default: what Node ignores would stay ignored in the program that `execute` starts. */
+export function defaultSignal(number: number): void {
+  native('void *signal(int number, void *handler)')(number, null);
+}
+
+/** Switches the loopback interface of this network namespace on. */
+export function bringLoopbackUp(): void {
+  const [internet, datagram, setFlags, up] = [2, 2, 0x8914, 1];
+  const fd = check(native('int socket(int domain, int type, int protocol)')(internet, datagram, 0), 'socket');
+  const request = Buffer.alloc(40);
+  request.write('lo');
+  request.writeInt16LE(up, 16);
+  try {
+    const call = native('int ioctl(int fd, unsigned long command, void *argument)');
+    check(call(fd, setFlags, request), 'ioctl SIOCSIFFLAGS');
+  } finally {
+    closeDescriptor(fd);
+  }
+}
+
+/** Lets a descriptor live on in the program that `execute` starts. */
+export function keepOnExecute(fd: number): void {
+  const setFlags = 2;
+  check(native('int fcntl(int fd, int command, int argument)')(fd, setFlags, 0), 'fcntl');
+}
+
+/** RLIMIT_… numbers by name, as in `--ulimit`; the same on x86, ARM, RISC-V and s390. */
+const RESOURCE_LIMITS: Readonly<Record<string, number>> = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+};
+
+/** setrlimit(2); -1 means no limit. */
+export function setResourceLimit(name: string, soft: number, hard: number): void {
+  const limits = Buffer.alloc(16);
+  limits.writeBigUInt64LE(BigInt.asUintN(64, BigInt(soft)), 0);
+  limits.writeBigUInt64LE(BigInt.asUintN(64, BigInt(hard)), 8);
+  const resource = RESOURCE_LIMITS[name] ?? -1;
+  check(native('int setrlimit(int resource, const void *limits)')(resource, limits), 'setrlimit', name);
+}
+
 /** flock(2) on a descriptor. Without `wait` returns false when somebody else holds the lock. */
 export function lockFile(fd: number, kind: 'shared' | 'exclusive', wait: boolean): boolean {
   const operation = (kind === 'shared' ? 1 : 2) | (wait ? 0 : 4);
@@ -169,16 +296,6 @@ export function syncFilesystem(fd: number): void {
   check(native('int syncfs(int fd)')(fd), 'syncfs');
 }
 
-/** unshare(2) of the calling thread. */
-export function unshare(flags: number): void {
-  check(native('int unshare(int flags)')(flags), 'unshare');
-}
-
-export const CLONE_NEWNS = 0x00020000;
-export const CLONE_NEWUTS = 0x04000000;
-export const CLONE_NEWIPC = 0x08000000;
-export const CLONE_NEWNET = 0x40000000;
-
 /** chroot(2). */
 export function changeRoot(path: string): void {
   check(native('int chroot(const char *path)')(cString(path)), 'chroot', path);
@@ -190,6 +307,17 @@ export function processControl(option: number, argument: number): void {
     'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   );
   check(call(option, argument, 0, 0, 0), 'prctl');
+}
+
+/** Installs a seccomp filter, a `struct sock_filter[]`, for this thread and all it starts. Needs CAP_SYS_ADMIN. */
+export function installFilter(program: Buffer): void {
+  const { koffi: k } = load();
+  const [setSeccomp, filterMode, instructionSize] = [22, 2, 8];
+  const header = Buffer.alloc(16);
+  header.writeUInt16LE(program.length / instructionSize, 0);
+  header.writeBigUInt64LE(BigInt(k.address(program)), 8);
+  const call = native('int prctl(int option, unsigned long mode, const void *program)');
+  check(call(setSeccomp, filterMode, header), 'prctl PR_SET_SECCOMP');
 }
 
 /** sethostname(2). */

@@ -1,0 +1,29 @@
+/** The command line: every command by name, run by oclif. */
+import { execute } from '@oclif/core/execute';
+import Build from './commands/build.ts';
+import Doctor from './commands/doctor.ts';
+import History from './commands/history.ts';
+import Images from './commands/images.ts';
+import Inspect from './commands/inspect.ts';
+import Login from './commands/login.ts';
+import Logout from './commands/logout.ts';
+import Pull from './commands/pull.ts';
+import Push from './commands/push.ts';
+
+/** What oclif.manifest.json is made from (package.json, "oclif"). */
+export const COMMANDS = {
+  build: Build,
+  doctor: Doctor,
+  history: History,
+  images: Images,
+  inspect: Inspect,
+  login: Login,
+  logout: Logout,
+  pull: Pull,
+  push: Push,
+};
+
+/** Runs the command that the arguments name. */
+export function main(): Promise<unknown> {
+  return execute({ dir: __dirname });
+}

@@ -1,0 +1,172 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import type { BuildResult } from '../build-request.ts';
+import { failureEvent } from '../progress/error-report.ts';
+import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
+import { toBuildRequest } from './build-options.ts';
+import { KilnCommand } from './kiln-command.ts';
+
+const list = { multiple: true, multipleNonGreedy: true } as const;
+
+export default class Build extends KilnCommand {
+  static override description = 'Build an image from a Dockerfile.';
+
+  static override examples = [
+    '<%= config.bin %> build -t app .',
+    '<%= config.bin %> build -t registry.example.com/team/app:1.0 --push .',
+    '<%= config.bin %> build --target test --build-arg VERSION=1.0 .',
+    '<%= config.bin %> build --output type=oci,dest=app.tar .',
+  ];
+
+  static override args = {
+    context: Args.string({ description: 'directory with the files that COPY and ADD see', default: '.' }),
+  };
+
+  static override flags = {
+    file: Flags.string({
+      char: 'f',
+      description: 'path of the Dockerfile (default CONTEXT/Dockerfile); - is standard input',
+    }),
+    tag: Flags.string({ char: 't', description: 'name for the image: [REGISTRY/]REPOSITORY[:TAG]', ...list }),
+    'build-arg': Flags.string({
+      description: 'value for an ARG: NAME=VALUE, or NAME to take it from the environment',
+      ...list,
+    }),
+    'build-context': Flags.string({
+      description: 'a further context for FROM and --from: NAME=DIR',
+      ...list,
+    }),
+    target: Flags.string({ description: 'stage to build (default: the last)' }),
+    platform: Flags.string({ description: 'platform to build for, such as linux/arm64', ...list }),
+    output: Flags.string({
+      char: 'o',
+      description:
+        'where the result goes: type=image|registry|oci|docker|tar|local,dest=PATH,… (default: the local store)',
+      ...list,
+    }),
+    push: Flags.boolean({ description: 'push the image to its names’ registries' }),
+    load: Flags.boolean({ description: 'put the image in the local store too, beside other outputs' }),
+    'no-cache': Flags.boolean({ description: 'run every step, whatever the cache has' }),
+    'no-cache-filter': Flags.string({ description: 'run every step of these stages', ...list }),
+    pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),
+    network: Flags.string({
+      description: 'network of RUN steps',
+      options: ['host', 'none', 'private', 'default'],
+      default: 'host',
+    }),
+    label: Flags.string({ description: 'label for the image: NAME=VALUE', ...list }),
+    annotation: Flags.string({ description: 'annotation for the manifest: NAME=VALUE', ...list }),
+    secret: Flags.string({
+      description: 'secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME',
+      ...list,
+    }),
+    ssh: Flags.string({ description: 'ssh agent for RUN --mount=type=ssh: default or ID=SOCKET', ...list }),
+    'add-host': Flags.string({ description: 'line for /etc/hosts of RUN steps: NAME:ADDRESS', ...list }),
+    'shm-size': Flags.string({ description: 'size of /dev/shm in RUN steps, such as 128m', default: '64m' }),
+    ulimit: Flags.string({ description: 'limit for RUN steps: NAME=SOFT[:HARD]', ...list }),
+    'source-date-epoch': Flags.string({
+      description: 'seconds since 1970 for every time in the image (default $SOURCE_DATE_EPOCH)',
+      aliases: ['timestamp'],
+    }),
+    iidfile: Flags.string({ description: 'file to write the image ID to' }),
+    'metadata-file': Flags.string({ description: 'file to write digests and names to, as JSON' }),
+    progress: Flags.string({
+      description: 'how to show progress',
+      options: ['auto', 'tty', 'plain', 'json', 'quiet'],
+      default: 'auto',
+    }),
+    quiet: Flags.boolean({ char: 'q', description: 'print the image ID only' }),
+    verbose: Flags.boolean({
+      char: 'v',
+      description: 'also say which snapshotter and sandbox are used, and why',
+    }),
+    isolation: Flags.string({
+      description: 'how RUN steps are isolated',
+      options: ['auto', 'oci', 'chroot'],
+      default: 'auto',
+    }),
+    snapshotter: Flags.string({
+      description: 'how layers are stacked',
+      options: ['auto', 'overlay', 'fuse-overlayfs', 'copy'],
+      default: 'auto',
+    }),
+    jobs: Flags.integer({ description: 'steps that may run at the same time', min: 1 }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Build);
+    const { signal, killSignal } = this.interruption();
+    if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
+    const now = (): number => performance.now();
+    const { env, stderr } = process;
+    const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
+    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
+    const emit = createEmitter({ reporter, now });
+    const began = now();
+    try {
+      const request = await toBuildRequest(flags, {
+        context: args.context,
+        root: this.storeRoot(flags.root),
+      });
+      const platform = request.targetPlatform;
+      emit({
+        type: 'build-started',
+        dockerfile: request.dockerfile.path,
+        platform: `${platform.os}/${platform.architecture}`,
+      });
+      const { runBuild } = await import('../run-build.ts');
+      const result = await runBuild(request, {
+        emit: (event) => {
+          if (event.type !== 'note' || flags.verbose) emit(event);
+        },
+        signal,
+        killSignal,
+        clock: () => Date.now(),
+        stdout: process.stdout,
+      });
+      const { imageId, manifest, names, cached, steps } = result;
+      emit({
+        type: 'build-finished',
+        imageId,
+        ...(manifest === undefined ? {} : { manifest: manifest.digest }),
+        names,
+        duration: now() - began,
+        cached,
+        steps,
+      });
+      reporter.close();
+      this.#report(result, flags);
+    } catch (error) {
+      const reason: unknown = signal.aborted ? signal.reason : error;
+      emit(failureEvent(reason, now() - began));
+      reporter.close();
+      throw reason;
+    }
+  }
+
+  /** Result files, and the image ID on standard output unless a tar went there. */
+  #report(
+    { imageId, manifest, names }: BuildResult,
+    flags: {
+      iidfile?: string | undefined;
+      'metadata-file'?: string | undefined;
+      output?: string[] | undefined;
+    },
+  ): void {
+    if (flags.iidfile !== undefined) writeFileSync(flags.iidfile, imageId);
+    if (flags['metadata-file'] !== undefined) {
+      const metadata = {
+        'containerimage.config.digest': imageId,
+        ...(manifest === undefined
+          ? {}
+          : { 'containerimage.descriptor': manifest, 'containerimage.digest': manifest.digest }),
+        ...(names.length === 0 ? {} : { 'image.name': names.join(',') }),
+      };
+      writeFileSync(flags['metadata-file'], `${JSON.stringify(metadata, undefined, 2)}\n`);
+    }
+    const tarOnStdout =
+      flags.output?.some((output) => output === '-' || /dest=-(?:,|$)/.test(output)) === true;
+    if (!tarOnStdout) process.stdout.write(`${imageId}\n`);
+  }
+}

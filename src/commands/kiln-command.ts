@@ -1,0 +1,86 @@
+/** What all commands share: where the store is, how errors are shown, how signals end the program. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command } from '@oclif/core/command';
+import * as Flags from '@oclif/core/flags';
+import { BuildError } from '../errors.ts';
+import { renderError } from '../progress/error-report.ts';
+import { wantsColor } from '../progress/reporter.ts';
+
+/** Exit status of a shell command ended by a signal: 128 and the signal's number. */
+const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+export type SignalName = keyof typeof SIGNAL_STATUS;
+
+/** Thrown where work was interrupted by a signal. */
+export class Interrupted extends Error {
+  readonly signal: SignalName;
+
+  constructor(signal: SignalName) {
+    super(`interrupted by ${signal}`);
+    this.signal = signal;
+  }
+}
+
+export abstract class KilnCommand extends Command {
+  static override baseFlags = {
+    root: Flags.string({
+      description: 'directory of the local store (default $KILN_HOME, else $XDG_DATA_HOME/kiln)',
+      helpValue: 'DIR',
+      helpGroup: 'GLOBAL',
+    }),
+  };
+
+  /** Absolute directory of the store: the flag, KILN_HOME, XDG_DATA_HOME/kiln, or ~/.local/share/kiln. */
+  protected storeRoot(flag: string | undefined): string {
+    const { KILN_HOME, XDG_DATA_HOME, HOME } = process.env;
+    if (flag !== undefined) return resolve(flag);
+    if (KILN_HOME) return resolve(KILN_HOME);
+    return join(XDG_DATA_HOME || join(HOME || homedir(), '.local', 'share'), 'kiln');
+  }
+
+  /** Signals as abort signals: the first asks for an orderly end, the second for an end at once. */
+  protected interruption(): { readonly signal: AbortSignal; readonly killSignal: AbortSignal } {
+    const first = new AbortController();
+    const second = new AbortController();
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (first.signal.aborted) second.abort(new Interrupted(name));
+        else first.abort(new Interrupted(name));
+      });
+    }
+    return { signal: first.signal, killSignal: second.signal };
+  }
+
+  protected override async catch(error: unknown): Promise<void> {
+    if (error instanceof Interrupted) {
+      process.exitCode = SIGNAL_STATUS[error.signal];
+      process.stderr.write('interrupted\n');
+      return;
+    }
+    const shown = isUsageError(error) ? usageError(error) : error;
+    const { env, stderr } = process;
+    const color = wantsColor({ isTTY: stderr.isTTY, env });
+    const report = renderError(shown, { color, debug: env['KILN_DEBUG'] === '1', columns: stderr.columns });
+    stderr.write(`${report}\n`);
+    process.exitCode = shown instanceof BuildError ? shown.exitStatus : 1;
+  }
+
+  /** Ends the program once everything is written: nothing that still hangs on may keep it. */
+  protected override async finally(error: Error | undefined): Promise<void> {
+    await super.finally(error);
+    await new Promise<void>((done) => process.stdout.write('', () => done()));
+  }
+}
+
+/** oclif's own complaints about flags and arguments. */
+function isUsageError(error: unknown): error is Error & { oclif: { exit?: number } } {
+  return error instanceof Error && 'oclif' in error && 'parse' in error;
+}
+
+function usageError(error: Error): BuildError {
+  const message = error.message.replace(/\nSee more help with --help$/, '').trim();
+  return new BuildError('USAGE_FLAGS', message, {
+    suggestions: ['See kiln --help, or kiln COMMAND --help.'],
+  });
+}

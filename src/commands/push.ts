@@ -1,0 +1,70 @@
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
+import { hostPlatform } from './host-platform.ts';
+import { KilnCommand } from './kiln-command.ts';
+
+export default class Push extends KilnCommand {
+  static override description = 'Push an image of the local store to its registry.';
+
+  static override args = {
+    image: Args.string({ description: 'name of the image: REGISTRY/REPOSITORY[:TAG]', required: true }),
+    destination: Args.string({ description: 'name to push to, when it is another one' }),
+  };
+
+  static override flags = {
+    compression: Flags.string({
+      description: 'form of layers',
+      options: ['gzip', 'zstd', 'uncompressed'],
+      default: 'gzip',
+    }),
+    progress: Flags.string({
+      description: 'how to show progress',
+      options: ['auto', 'tty', 'plain', 'json', 'quiet'],
+      default: 'auto',
+    }),
+    quiet: Flags.boolean({ char: 'q', description: 'print the digest only' }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Push);
+    const { signal } = this.interruption();
+    const now = (): number => performance.now();
+    const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
+    const { env, stderr } = process;
+    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
+    const emit = createEmitter({ reporter, now });
+    const [{ pushStored }, { openRegistry }] = await Promise.all([
+      import('../transfer-image.ts'),
+      import('../open-registry.ts'),
+    ]);
+    const { registry, connections } = openRegistry({ ...env });
+    const step = { id: 'push', prefix: '[push]', name: args.destination ?? args.image };
+    const began = now();
+    try {
+      emit({ type: 'step-started', step });
+      const form = {
+        compression: flags.compression as 'gzip' | 'zstd' | 'uncompressed',
+        level: undefined,
+        force: false,
+      };
+      const options = {
+        root: this.storeRoot(flags.root),
+        connections,
+        platform: hostPlatform(),
+        emit,
+        signal,
+        clock: () => Date.now(),
+      };
+      const manifest = await pushStored(args.image, { form, as: args.destination }, options);
+      emit({ type: 'step-finished', step, outcome: 'done', duration: now() - began });
+      reporter.close();
+      process.stdout.write(`${manifest.digest}\n`);
+    } catch (error) {
+      reporter.close();
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      await registry.close();
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * A local tar archive as entries to put in a layer (ADD): compression found by the first bytes, members read once,
+ * bytes of files left in the plain tar they are found in.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { toFsPath } from '../system/byte-path.ts';
+import type { Entry } from './entry.ts';
+import { safePath } from './layer-entry.ts';
+import type { PackItem } from './pack-tree.ts';
+import { TarReader } from './tar-reader.ts';
+
+export type ArchiveCompression = 'gzip' | 'bzip2' | 'xz' | 'zstd';
+
+/** Compression told by the first bytes; undefined for none that is known. */
+export function archiveCompression(head: Buffer): ArchiveCompression | undefined {
+  if (head[0] === 0x1f && head[1] === 0x8b && head[2] === 0x08) return 'gzip';
+  if (head.toString('latin1', 0, 3) === 'BZh') return 'bzip2';
+  if (head.toString('latin1', 0, 6) === '\xfd7zXZ\0') return 'xz';
+  if (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528) return 'zstd';
+  return undefined;
+}
+
+/** True when the bytes begin with a tar header whose checksum is right. */
+export function isTarHeader(head: Buffer): boolean {
+  if (head.length < 512) return false;
+  const block = head.subarray(0, 512);
+  if (block.every((byte) => byte === 0)) return false;
+  let sum = 8 * 0x20;
+  for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
+  const text = block.toString('latin1', 148, 156).replaceAll('\0', ' ').trim();
+  return /^[0-7]+$/.test(text) && Number.parseInt(text, 8) === sum;
+}
+
+const CHUNK = 1 << 20;
+
+/**
+ * The members of an uncompressed tar on this machine. `start` and `size` say where it lies in the file. Names are made
+ * relative; a name that leads out of the archive's root is refused (LAYER_UNSAFE_PATH).
+ */
+export function readArchive({
+  path,
+  start,
+  size,
+}: {
+  path: string;
+  start: number;
+  size: number;
+}): PackItem[] {
+  const items: PackItem[] = [];
+  const reader = new TarReader({
+    member: (member) => {
+      const { mode, uid, gid, mtime, xattrs, type } = member;
+      const entry: Entry = {
+        path: safePath(member.name),
+        type,
+        mode,
+        uid,
+        gid,
+        mtime,
+        size: member.size,
+        ...(type === 'hardlink' ? { linkTarget: safePath(member.linkName) } : {}),
+        ...(type === 'symlink' ? { linkTarget: member.linkName } : {}),
+        ...(type === 'char' || type === 'block'
+          ? { devMajor: member.devMajor, devMinor: member.devMinor }
+          : {}),
+        ...(xattrs === undefined ? {} : { xattrs }),
+      };
+      const content = { kind: 'range', path, offset: start + member.offset, size: member.size } as const;
+      items.push(type === 'file' && member.size > 0 ? { entry, content } : { entry });
+    },
+    data: () => undefined,
+    end: () => undefined,
+  });
+  const fd = openSync(toFsPath(path), 'r');
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  try {
+    for (let done = 0; done < size; ) {
+      const count = readSync(fd, buffer, 0, Math.min(CHUNK, size - done), start + done);
+      if (count === 0) break;
+      reader.write(buffer.subarray(0, count));
+      done += count;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  reader.finish();
+  return items;
+}

@@ -1,0 +1,26 @@
+/** Work that is done on layers in a worker thread: one kind of job each, as data. */
+
+import { type CompleteRequest, completeLayer } from './complete-layer.ts';
+import { type CompressRequest, compressTar } from './compress-tar.ts';
+import type { LayerOutput } from './layer-writer.ts';
+import { packSnapshot, type SnapshotSource } from './pack-snapshot.ts';
+import { type PackItem, packTree } from './pack-tree.ts';
+import { type ScanRequest, scanLayer } from './scan.ts';
+import { type UnpackRequest, unpackLayer } from './unpack.ts';
+
+/** Every job with its request; results are what the functions resolve to. */
+export const LAYER_JOBS = {
+  packTree: ({ items, output }: { readonly items: readonly PackItem[]; readonly output: LayerOutput }) =>
+    packTree(items, output),
+  packSnapshot: ({ output, ...source }: SnapshotSource & { readonly output: LayerOutput }) =>
+    packSnapshot(source, output),
+  unpack: (request: UnpackRequest) => unpackLayer(request),
+  complete: async (request: CompleteRequest) => completeLayer(request),
+  scan: (request: ScanRequest) => scanLayer(request),
+  compress: (request: CompressRequest) => compressTar(request),
+} as const;
+
+export type LayerJobs = typeof LAYER_JOBS;
+export type LayerJobName = keyof LayerJobs;
+export type LayerJobRequest<N extends LayerJobName> = Parameters<LayerJobs[N]>[0];
+export type LayerJobResult<N extends LayerJobName> = Awaited<ReturnType<LayerJobs[N]>>;

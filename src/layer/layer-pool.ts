@@ -1,0 +1,105 @@
+/** Worker threads that pack and unpack layers beside the build. Started on first use. */
+import { Worker } from 'node:worker_threads';
+import { BugError, BuildError, type ErrorCode } from '../errors.ts';
+import { entryPoint } from '../system/entry-point.ts';
+import type { LayerJobName, LayerJobRequest, LayerJobResult } from './layer-jobs.ts';
+import type { JobError, JobMessage, JobReply } from './layer-worker.ts';
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly jobs: Map<number, Waiting>;
+}
+
+export class LayerPool {
+  readonly #limit: number;
+  readonly #threads: Thread[] = [];
+  #next = 0;
+  #closed = false;
+
+  /** At most `threads` workers. */
+  constructor({ threads }: { readonly threads: number }) {
+    this.#limit = Math.max(1, threads);
+  }
+
+  /** Starts a thread, so that the first job does not wait for it. */
+  warm(): void {
+    if (this.#threads.length === 0) this.#start();
+  }
+
+  /**
+   * Does a job in the least busy thread. Jobs of one thread interleave only where they wait for compression. An aborted
+   * job is let run out unless the pool is closed; its result is dropped.
+   */
+  run<N extends LayerJobName>(
+    name: N,
+    request: LayerJobRequest<N>,
+    signal: AbortSignal,
+  ): Promise<LayerJobResult<N>> {
+    if (this.#closed) return Promise.reject(new BugError('the layer pool is closed'));
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const thread = this.#pick();
+    const id = this.#next++;
+    return new Promise<LayerJobResult<N>>((resolve, reject) => {
+      const aborted = (): void => reject(signal.reason);
+      signal.addEventListener('abort', aborted, { once: true });
+      thread.jobs.set(id, {
+        resolve: (result) => {
+          signal.removeEventListener('abort', aborted);
+          resolve(result as LayerJobResult<N>);
+        },
+        reject: (error) => {
+          signal.removeEventListener('abort', aborted);
+          reject(error);
+        },
+      });
+      thread.worker.postMessage({ id, name, request } satisfies JobMessage);
+    });
+  }
+
+  /** Ends all threads at once; jobs under way are rejected. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    for (const { jobs } of this.#threads) {
+      for (const { reject } of jobs.values()) reject(new BugError('the layer pool was closed'));
+    }
+  }
+
+  #pick(): Thread {
+    const idle = this.#threads.find(({ jobs }) => jobs.size === 0);
+    if (idle !== undefined) return idle;
+    if (this.#threads.length < this.#limit) return this.#start();
+    return this.#threads.reduce((best, thread) => (thread.jobs.size < best.jobs.size ? thread : best));
+  }
+
+  #start(): Thread {
+    const worker = new Worker(entryPoint('layer-worker'));
+    const thread: Thread = { worker, jobs: new Map() };
+    worker.on('message', (reply: JobReply) => {
+      const waiting = thread.jobs.get(reply.id);
+      thread.jobs.delete(reply.id);
+      if (reply.ok) waiting?.resolve(reply.result);
+      else waiting?.reject(revive(reply.error));
+    });
+    worker.on('error', (error) => {
+      for (const { reject } of thread.jobs.values()) reject(error);
+      thread.jobs.clear();
+    });
+    this.#threads.push(thread);
+    return thread;
+  }
+}
+
+function revive({ message, code, suggestions, stack }: JobError): Error {
+  const error =
+    suggestions === undefined
+      ? Object.assign(new Error(message), code === undefined ? {} : { code })
+      : new BuildError(code as ErrorCode, message, { suggestions });
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

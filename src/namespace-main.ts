@@ -1,0 +1,91 @@
+/** What runs inside the namespace: a build with what it takes to run steps, or the checks of `kiln doctor`. */
+import { setMaxListeners } from 'node:events';
+import { type BuildOutcome, buildImage } from './build-image.ts';
+import type { BuildRequest } from './build-request.ts';
+import { chooseSandbox } from './executor/choose-sandbox.ts';
+import { type NamespaceContext, serveNamespace } from './executor/namespace-child.ts';
+import { type Check, probeInside } from './executor/probe.ts';
+import { openRegistry } from './open-registry.ts';
+import type { Emit } from './progress/event.ts';
+import { chooseSnapshotter, type SnapshotterChoice } from './snapshot/choose-snapshotter.ts';
+import type { ExecutionEnvironment } from './solver/solver-context.ts';
+import { type Session, Store } from './store/store.ts';
+
+/** What the command outside asks for. */
+export type NamespaceTask =
+  | { readonly task: 'build'; readonly request: BuildRequest }
+  | { readonly task: 'probe'; readonly root: string; readonly env: NodeJS.ProcessEnv };
+
+/** What it is sent while the build goes on. */
+export interface NamespaceMessage {
+  readonly event: Parameters<Emit>[0];
+}
+
+serveNamespace<NamespaceTask, BuildOutcome | Check[]>((task, context) => {
+  // Files get the modes their layers say, not what a shell once asked for.
+  process.umask(0);
+  setMaxListeners(0, context.signal);
+  return task.task === 'build' ? build(task.request, context) : probe(task, context);
+});
+
+async function build(request: BuildRequest, context: NamespaceContext): Promise<BuildOutcome> {
+  const { registry, connections } = openRegistry(request.env);
+  const emit: Emit = (event) => context.send({ event } satisfies NamespaceMessage);
+  const sessions: Session[] = [];
+  const execution = async (store: Store): Promise<ExecutionEnvironment> => {
+    store.sweepTemporary(Date.now());
+    const searchPath = request.env['PATH'];
+    const { sandbox, reason } = chooseSandbox({ isolation: request.isolation, setup: context, searchPath });
+    // The copy driver keeps its tree there, so it lives as long as the build.
+    const session = store.openSession();
+    sessions.push(session);
+    const choice = await snapshotterIn(session, { wanted: request.snapshotter, context, searchPath });
+    emit({ type: 'note', message: `sandbox: ${sandbox.description} (${reason})` });
+    emit({ type: 'note', message: `snapshotter: ${choice.snapshotter.name} (${choice.reason})` });
+    return { sandbox, snapshotter: choice.snapshotter, settings: request.settings };
+  };
+  try {
+    return await buildImage(request, {
+      emit,
+      signal: context.signal,
+      clock: () => Date.now(),
+      connections,
+      execution,
+      stdout: process.stdout,
+    });
+  } finally {
+    for (const session of sessions) session.close();
+    await registry.close();
+  }
+}
+
+async function probe(
+  { root, env }: Extract<NamespaceTask, { task: 'probe' }>,
+  context: NamespaceContext,
+): Promise<Check[]> {
+  const session = Store.open(root).openSession();
+  try {
+    const searchPath = env['PATH'];
+    const { snapshotter, reason } = await snapshotterIn(session, { wanted: 'auto', context, searchPath });
+    return probeInside(context, searchPath, { name: snapshotter.name, reason });
+  } finally {
+    session.close();
+  }
+}
+
+function snapshotterIn(
+  session: Session,
+  question: {
+    wanted: BuildRequest['snapshotter'];
+    context: NamespaceContext;
+    searchPath: string | undefined;
+  },
+): Promise<SnapshotterChoice> {
+  const { wanted, context, searchPath } = question;
+  return chooseSnapshotter({
+    directory: session.makeDirectory('snapshotter'),
+    wanted,
+    mountable: context.mode !== 'none',
+    searchPath,
+  });
+}

@@ -1,0 +1,140 @@
+/** Archives and layouts: an OCI image layout as a tar or a directory, or the tar that docker load reads. */
+import { createWriteStream, renameSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { PassThrough, Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Header } from 'tar';
+import { type Descriptor, hexOf } from '../image/descriptor.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
+import { diskError, makeDirectories, randomName } from '../system/files.ts';
+import { type AssembledImage, assemble } from './assemble.ts';
+import type { FinishedImage } from './finished-image.ts';
+import { layoutIndex } from './layout-index.ts';
+import { writeLayout } from './layout-output.ts';
+import type { OutputSpec } from './output-spec.ts';
+import type { OutputDependencies } from './write-outputs.ts';
+
+type ArchiveSpec = Extract<OutputSpec, { type: 'oci' | 'docker' }>;
+
+/** One member of an archive. */
+interface Member {
+  readonly path: string;
+  readonly size: number;
+  readonly open: () => Readable;
+}
+
+/** Writes an archive or layout; resolves to the image's manifest. A file that fails half-way is removed. */
+export async function writeArchive(
+  image: FinishedImage,
+  spec: ArchiveSpec,
+  dependencies: OutputDependencies,
+): Promise<Descriptor> {
+  const { blobs } = dependencies;
+  const assembled = await assemble(image, blobs, spec);
+  await Promise.all(
+    assembled.layers.map(async (descriptor, index) => {
+      const layer = image.layers[index];
+      if (layer !== undefined) await blobs.fetch(layer, descriptor);
+    }),
+  );
+  if (!spec.tar) await writeLayout(assembled, spec, dependencies);
+  else await writeTar(members(assembled, spec, dependencies), spec.destination, dependencies);
+  return assembled.manifest.descriptor;
+}
+
+function text(path: string, content: string | Buffer): Member {
+  const bytes = Buffer.from(content);
+  return { path, size: bytes.length, open: () => Readable.from([bytes]) };
+}
+
+function members(assembled: AssembledImage, spec: ArchiveSpec, { store }: OutputDependencies): Member[] {
+  const { manifest, config, layers } = assembled;
+  const blob = (descriptor: Descriptor): string => `blobs/sha256/${hexOf(descriptor.digest)}`;
+  const unique = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
+  const list: Member[] = [
+    ...unique.map((layer) => ({
+      path: blob(layer),
+      size: layer.size,
+      open: () => store.blobs.open(layer.digest),
+    })),
+    text(blob(config.descriptor), config.content),
+    text(blob(manifest.descriptor), manifest.content),
+    text('index.json', layoutIndex(manifest.descriptor, spec.names)),
+  ];
+  if (spec.type === 'docker') {
+    const tags = spec.names.map((name) => dockerTag(name));
+    const entry = { Config: blob(config.descriptor), RepoTags: tags, Layers: layers.map(blob) };
+    list.push(text('manifest.json', JSON.stringify([entry])));
+  }
+  list.push(text('oci-layout', '{"imageLayoutVersion":"1.0.0"}'));
+  return list;
+}
+
+/** The name docker load shows: "app:latest". */
+function dockerTag(name: string): string {
+  const reference = parseReference(name);
+  return familiarReference({ ...reference, tag: reference.tag ?? 'latest' });
+}
+
+async function writeTar(
+  list: readonly Member[],
+  destination: string,
+  dependencies: OutputDependencies,
+): Promise<void> {
+  const { signal, stdout } = dependencies;
+  if (destination === '-') {
+    await pipeline(tarStream(list), stdout, { signal, end: false });
+    return;
+  }
+  const target = resolve(destination);
+  makeDirectories(dirname(target));
+  const draft = join(dirname(target), `.kiln-${randomName()}`);
+  try {
+    await pipeline(tarStream(list), createWriteStream(draft, { flags: 'wx' }), { signal });
+    renameSync(draft, target);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw diskError(error, target);
+  }
+}
+
+const BLOCK = 512;
+
+/** A tar of regular files, the same bytes for the same members. Directories come first, as tar tools expect. */
+function tarStream(list: readonly Member[]): Readable {
+  const out = new PassThrough({ highWaterMark: 1 << 20 });
+  feed(list, out).catch((error: unknown) =>
+    out.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
+  return out;
+}
+
+async function feed(list: readonly Member[], out: Writable): Promise<void> {
+  const write = async (chunk: Buffer): Promise<void> => {
+    if (!out.write(chunk)) await new Promise((resolve) => out.once('drain', resolve));
+  };
+  for (const path of ['blobs/', 'blobs/sha256/']) await write(header({ path, size: 0, directory: true }));
+  for (const member of list) {
+    await write(header({ path: member.path, size: member.size, directory: false }));
+    for await (const chunk of member.open()) await write(chunk as Buffer);
+    const rest = member.size % BLOCK;
+    if (rest > 0) await write(Buffer.alloc(BLOCK - rest));
+  }
+  await write(Buffer.alloc(2 * BLOCK));
+  out.end();
+}
+
+function header({ path, size, directory }: { path: string; size: number; directory: boolean }): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  const fields = new Header({
+    path,
+    size,
+    mode: directory ? 0o755 : 0o644,
+    type: directory ? 'Directory' : 'File',
+    uid: 0,
+    gid: 0,
+    mtime: new Date(0),
+  });
+  fields.encode(block, 0);
+  return block;
+}

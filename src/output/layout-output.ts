@@ -1,0 +1,49 @@
+/** An OCI image layout in a directory of the user's: blobs first, index.json last. */
+import { constants, copyFileSync, existsSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Descriptor, hexOf } from '../image/descriptor.ts';
+import { diskError, makeDirectories, readTextIfExists, writeFileAtomic } from '../system/files.ts';
+import type { AssembledImage } from './assemble.ts';
+import { layoutIndex } from './layout-index.ts';
+import type { OutputDependencies } from './write-outputs.ts';
+
+/** Writes into `destination`; images that are there under other names stay. Throws STORE_DISK_FULL, STORE_NOT_WRITABLE. */
+export async function writeLayout(
+  { manifest, config, layers }: AssembledImage,
+  { destination, names }: { readonly destination: string; readonly names: readonly string[] },
+  { store }: OutputDependencies,
+): Promise<void> {
+  const path = ({ digest }: Descriptor): string => join(destination, 'blobs', 'sha256', hexOf(digest));
+  try {
+    makeDirectories(join(destination, 'blobs', 'sha256'));
+    for (const layer of layers) {
+      // Reflink where the filesystem can: the copy then costs nothing.
+      if (!existsSync(path(layer))) {
+        const draft = `${path(layer)}.partial`;
+        copyFileSync(store.blobs.path(layer.digest), draft, constants.COPYFILE_FICLONE);
+        renameSync(draft, path(layer));
+      }
+    }
+    for (const { descriptor, content } of [config, manifest]) {
+      writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });
+    }
+    writeFileSync(join(destination, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+    const index = merged(join(destination, 'index.json'), layoutIndex(manifest.descriptor, names));
+    writeFileAtomic(join(destination, 'index.json'), index, { temporary: destination });
+  } catch (error) {
+    throw diskError(error, destination);
+  }
+}
+
+/** The new index with those entries of the old one whose names it does not take. */
+function merged(path: string, fresh: string): string {
+  const old = readTextIfExists(path);
+  if (old === undefined) return fresh;
+  const nameOf = (entry: Descriptor): string =>
+    entry.annotations?.['org.opencontainers.image.ref.name'] ?? '';
+  const index = JSON.parse(fresh) as { manifests: Descriptor[] };
+  const previous = (JSON.parse(old) as { manifests?: Descriptor[] }).manifests ?? [];
+  const taken = new Set(index.manifests.map(nameOf));
+  const kept = previous.filter((entry) => !taken.has(nameOf(entry)));
+  return JSON.stringify({ ...index, manifests: [...kept, ...index.manifests] });
+}

@@ -1,0 +1,75 @@
+/** A registry as an output: blobs in parallel, each only if it is not there, then the manifest under every name. */
+import { Readable } from 'node:stream';
+import type { Descriptor } from '../image/descriptor.ts';
+import { parseReference, withDefaultTag } from '../image/reference.ts';
+import type { ContentSink } from '../store/content-store.ts';
+import { type AssembledImage, type AssembleOptions, assemble } from './assemble.ts';
+import type { FinishedImage, OutputLayer } from './finished-image.ts';
+import type { OutputDependencies } from './write-outputs.ts';
+
+/** Blobs under way at once to one registry. */
+const PARALLEL = 4;
+
+/** Pushes an image to all its names; resolves to its manifest. Throws REGISTRY_*. */
+export async function pushImage(
+  image: FinishedImage,
+  options: AssembleOptions & { readonly names: readonly string[] },
+  dependencies: OutputDependencies,
+): Promise<Descriptor> {
+  const assembled = await assemble(image, dependencies.blobs, options);
+  for (const name of options.names) await pushTo(name, { image, assembled }, dependencies);
+  return assembled.manifest.descriptor;
+}
+
+async function pushTo(
+  name: string,
+  { image, assembled }: { image: FinishedImage; assembled: AssembledImage },
+  dependencies: OutputDependencies,
+): Promise<void> {
+  const { openSink, signal } = dependencies;
+  const sink = await openSink(name);
+  const reference = withDefaultTag(parseReference(name));
+  const unique = new Map<string, { descriptor: Descriptor; layer: OutputLayer }>();
+  assembled.layers.forEach((descriptor, index) => {
+    const layer = image.layers[index];
+    if (layer !== undefined) unique.set(descriptor.digest, { descriptor, layer });
+  });
+  await inParallel([...unique.values()], PARALLEL, (item) =>
+    pushLayer(sink, { ...item, registry: reference.registry }, dependencies),
+  );
+  const { config, manifest } = assembled;
+  await sink.pushBlob({ descriptor: config.descriptor, open: () => Readable.from([config.content]) }, signal);
+  await sink.pushManifest(manifest.descriptor, manifest.content, reference.tag ?? 'latest');
+}
+
+async function pushLayer(
+  sink: ContentSink,
+  { descriptor, layer, registry }: { descriptor: Descriptor; layer: OutputLayer; registry: string },
+  { store, blobs, signal }: OutputDependencies,
+): Promise<void> {
+  if (await sink.hasBlob(descriptor)) return;
+  const home = layer.base?.repository;
+  const mountFrom = home?.startsWith(`${registry}/`) === true ? [home.slice(registry.length + 1)] : [];
+  // A base layer that is not on this machine is fetched only if the registry cannot mount it.
+  const fetchAndOpen = async (): Promise<void> => blobs.fetch(layer, descriptor);
+  if (mountFrom.length === 0 || store.blobs.has(descriptor.digest)) await fetchAndOpen();
+  const open = (offset: number) => store.blobs.open(descriptor.digest, offset);
+  if (!store.blobs.has(descriptor.digest)) {
+    const mounted = await sink.mountBlob?.(descriptor, mountFrom, signal);
+    if (mounted === true) return;
+    await fetchAndOpen();
+  }
+  await sink.pushBlob({ descriptor, open, mountFrom }, signal);
+}
+
+async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+}

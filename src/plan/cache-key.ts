@@ -1,0 +1,77 @@
+/**
+ * What a step's result depends on, as named parts, and the key over them. A key never holds times, paths of this
+ * machine, secrets, or settings that do not change the result. Names and order of the parts are part of the format.
+ */
+import { type CacheKey, digestOf, type KeyPart, type Platform } from '../image/descriptor.ts';
+import { formatPlatform } from '../image/platform.ts';
+import type { PlannedMount, RunStep, TransferStep, WorkdirStep } from './step.ts';
+
+/** Raised whenever keys of older versions must no longer match. */
+const KEY_FORMAT = '1';
+
+/** Digest over parts in a form in which no two lists look alike. */
+export function keyOf(parts: readonly KeyPart[]): CacheKey {
+  return digestOf(JSON.stringify(parts));
+}
+
+interface Context {
+  /** Key or content identity of what the step runs on. */
+  readonly parent: string;
+  readonly platform: Platform;
+}
+
+function head(kind: string, { parent, platform }: Context): KeyPart[] {
+  return [
+    ['format', KEY_FORMAT],
+    ['kind', kind],
+    ['parent', parent],
+    ['platform', formatPlatform(platform)],
+  ];
+}
+
+/** Parts of a RUN. `inputs` are the identities of what its mounts hold. */
+export function runKeyParts(
+  step: RunStep,
+  context: Context & { readonly inputs: readonly KeyPart[] },
+): KeyPart[] {
+  return [
+    ...head('run', context),
+    ['argv', JSON.stringify(step.argv)],
+    ...(step.script === undefined ? [] : [['script', step.script.content] as const]),
+    ['cwd', step.cwd],
+    ['user', step.user],
+    ['network', step.network],
+    ...step.env.map((entry): KeyPart => {
+      const equals = entry.indexOf('=');
+      return [`env ${entry.slice(0, equals)}`, entry.slice(equals + 1)];
+    }),
+    ...step.mounts.map((mount, index): KeyPart => [`mount ${mount.target ?? index}`, mountIdentity(mount)]),
+    ...context.inputs,
+  ];
+}
+
+/** A mount without what it holds: secrets, ssh and cache content are not part of a key. */
+function mountIdentity({ mount, target }: PlannedMount): string {
+  return JSON.stringify({ ...mount, target });
+}
+
+/** Parts of a COPY or ADD. `inputs` are the identities of its sources, in order. */
+export function transferKeyParts(
+  step: TransferStep,
+  context: Context & { readonly inputs: readonly KeyPart[] },
+): KeyPart[] {
+  return [
+    ...head(step.instruction.toLowerCase(), context),
+    ['destination', step.destination],
+    ['chown', step.chown ?? ''],
+    ['chmod', step.chmod ?? ''],
+    ['options', JSON.stringify([step.link, step.parents, step.unpack ?? null, step.keepGitDir ?? null])],
+    ['exclude', JSON.stringify(step.exclude)],
+    ...context.inputs,
+  ];
+}
+
+/** Parts of a WORKDIR that may have to make directories. */
+export function workdirKeyParts(step: WorkdirStep, context: Context): KeyPart[] {
+  return [...head('workdir', context), ['path', step.path], ['user', step.user]];
+}

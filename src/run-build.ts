@@ -1,0 +1,50 @@
+/** A build from outside: as far as it goes without a namespace, then, if a step must run, once more inside one. */
+import { type BuildOutcome, buildImage } from './build-image.ts';
+import type { BuildRequest, BuildResult } from './build-request.ts';
+import { BugError } from './errors.ts';
+import { enterNamespace } from './executor/namespace.ts';
+import type { NamespaceMessage, NamespaceTask } from './namespace-main.ts';
+import { openRegistry } from './open-registry.ts';
+import type { Emit } from './progress/event.ts';
+
+export interface RunBuildOptions {
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  /** A second Ctrl-C. */
+  readonly killSignal: AbortSignal;
+  readonly clock: () => number;
+  readonly stdout: NodeJS.WritableStream;
+}
+
+/** Builds. Throws BuildError for what the user can act on, and the signal's reason when aborted. */
+export async function runBuild(request: BuildRequest, options: RunBuildOptions): Promise<BuildResult> {
+  const { signal, killSignal, clock, stdout } = options;
+  // What an attempt outside has said is said again inside, so it is held back until the attempt stands.
+  const held: Parameters<Emit>[0][] = [];
+  const { registry, connections } = openRegistry(request.env);
+  let outcome: BuildOutcome;
+  try {
+    outcome = await buildImage(request, {
+      emit: (event) => held.push(event),
+      signal,
+      clock,
+      connections,
+      stdout,
+    });
+  } finally {
+    await registry.close();
+  }
+  if (outcome.kind === 'built') {
+    for (const event of held) options.emit(event);
+    return outcome.result;
+  }
+  const inside = await enterNamespace<BuildOutcome>({
+    payload: { task: 'build', request: { ...request, known: outcome.known } } satisfies NamespaceTask,
+    env: { ...request.env },
+    signal,
+    killSignal,
+    onMessage: (message) => options.emit((message as NamespaceMessage).event),
+  });
+  if (inside.kind !== 'built') throw new BugError('the build asked for a namespace inside one');
+  return inside.result;
+}

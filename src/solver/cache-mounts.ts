@@ -1,0 +1,74 @@
+/**
+ * Cache mounts (RUN --mount=type=cache): directories in the store that outlive builds and are never in a layer.
+ * `shared` is one directory for all, `locked` is one at a time, `private` takes another directory while one is in use.
+ */
+import { createHash } from 'node:crypto';
+import { chmodSync, chownSync, closeSync, existsSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CacheMount } from '../dockerfile/run-mount.ts';
+import { copyTree } from '../layer/copy-tree.ts';
+import type { FileTree } from '../layer/file-tree.ts';
+import { makeDirectories, writeFileAtomic } from '../system/files.ts';
+import { lockFile } from '../system/libc.ts';
+import type { SolverContext } from './solver-context.ts';
+
+export interface OpenedCache {
+  readonly directory: string;
+  release(): void;
+}
+
+interface CacheRequest {
+  readonly mount: CacheMount;
+  readonly target: string;
+  /** What a new cache begins with. */
+  readonly seed: { readonly tree: FileTree; readonly source: string } | undefined;
+}
+
+/** How often a locked cache that somebody else has is tried again. */
+const RETRY_MS = 50;
+
+/** Opens the directory of a cache mount and holds it as its sharing mode asks. */
+export async function openCacheMount(context: SolverContext, request: CacheRequest): Promise<OpenedCache> {
+  const { mount, target } = request;
+  const id = mount.id ?? target;
+  const name = createHash('sha256').update(id).digest('hex').slice(0, 32);
+  for (let number = 0; ; number++) {
+    const place = join(context.store.root, 'mounts', number === 0 ? name : `${name}-${number}`);
+    const lock = await take(context, place, mount.sharing);
+    if (lock === undefined) continue;
+    const directory = join(place, 'data');
+    if (!existsSync(directory)) create(context, { ...request, directory, place, id });
+    return { directory, release: () => closeSync(lock) };
+  }
+}
+
+/** The lock's descriptor; undefined when a private cache is in use and the next one is to be tried. */
+async function take(
+  context: SolverContext,
+  place: string,
+  sharing: CacheMount['sharing'],
+): Promise<number | undefined> {
+  makeDirectories(place, 0o755);
+  const fd = openSync(join(place, 'lock'), 'a');
+  const kind = sharing === 'shared' ? 'shared' : 'exclusive';
+  while (!lockFile(fd, kind, false)) {
+    if (sharing === 'private') {
+      closeSync(fd);
+      return undefined;
+    }
+    context.signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+  return fd;
+}
+
+function create(
+  context: SolverContext,
+  { mount, seed, directory, place, id }: CacheRequest & { directory: string; place: string; id: string },
+): void {
+  makeDirectories(directory, 0o755);
+  if (seed !== undefined) copyTree(seed.tree, seed.source, directory);
+  chownSync(directory, mount.uid ?? 0, mount.gid ?? 0);
+  chmodSync(directory, mount.mode ?? 0o755);
+  writeFileAtomic(join(place, 'id'), id, { temporary: context.store.temporary, flush: false });
+}

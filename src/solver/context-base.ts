@@ -1,0 +1,28 @@
+/** FROM a named context that is a directory: its files become the stage's one layer. */
+import type { Entry } from '../layer/entry.ts';
+import type { FileTree } from '../layer/file-tree.ts';
+import type { PackItem } from '../layer/pack-tree.ts';
+import type { SolverContext } from './solver-context.ts';
+import type { StageState } from './step-layer.ts';
+
+/** Packs the whole context as one layer on nothing. */
+export async function executeContextBase(context: SolverContext, name: string): Promise<StageState> {
+  const tree = await context.options.contextTree(name);
+  const items: PackItem[] = [];
+  collect(tree, '', items);
+  const packed = await context.access.packTree({
+    items,
+    created: context.timestamp(),
+  });
+  return { layers: [{ settled: Promise.resolve(packed) }], key: packed.diffId };
+}
+
+function collect(tree: FileTree, directory: string, items: PackItem[]): void {
+  for (const child of tree.list(directory)) {
+    const path = directory === '' ? child : `${directory}/${child}`;
+    const entry: Entry | undefined = tree.lstat(path);
+    if (entry === undefined) continue;
+    items.push(entry.type === 'file' ? { entry, content: tree.content(path) } : { entry });
+    if (entry.type === 'directory') collect(tree, path, items);
+  }
+}

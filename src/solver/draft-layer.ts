@@ -1,0 +1,94 @@
+/**
+ * A layer being put together on top of a file tree: what a COPY has placed so far, seen over what was there. Paths are
+ * byte strings relative to the root.
+ */
+import { BuildError } from '../errors.ts';
+import type { Entry } from '../layer/entry.ts';
+import type { FileContent, FileTree } from '../layer/file-tree.ts';
+import type { PackItem } from '../layer/pack-tree.ts';
+import { resolvePath } from '../layer/resolve-path.ts';
+import { toText } from '../system/byte-path.ts';
+import type { Owner } from './owner.ts';
+
+export interface NewDirectories {
+  readonly owner: Owner;
+  /** Seconds since 1970. */
+  readonly mtime: number;
+}
+
+export class DraftLayer {
+  readonly #below: FileTree;
+  readonly #items = new Map<string, PackItem>();
+  /** Directories of the tree below that the layer touches: they are in the layer with their own attributes. */
+  readonly #touched = new Set<string>();
+
+  constructor(below: FileTree) {
+    this.#below = below;
+  }
+
+  lstat(path: string): Entry | undefined {
+    const placed = this.#items.get(path)?.entry;
+    return placed ?? this.#below.lstat(path);
+  }
+
+  /** Follows symlinks inside the image, in what was placed and in what was there. */
+  resolve(path: string, followLast: boolean): string {
+    const tree: FileTree = {
+      lstat: (candidate) => this.lstat(candidate),
+      list: () => [],
+      content: (candidate) => this.#below.content(candidate),
+      digest: (candidate) => this.#below.digest(candidate),
+    };
+    return resolvePath(tree, path, { followLast });
+  }
+
+  /** Makes sure a directory and its parents are there. `path` is resolved. Throws COPY_NOT_A_DIRECTORY. */
+  ensureDirectory(path: string, { owner, mtime }: NewDirectories): void {
+    if (path === '') return;
+    const slash = path.lastIndexOf('/');
+    this.ensureDirectory(slash < 0 ? '' : path.slice(0, slash), { owner, mtime });
+    const existing = this.lstat(path);
+    if (existing === undefined) {
+      const entry: Entry = { path, type: 'directory', mode: 0o755, ...owner, mtime, size: 0 };
+      this.#items.set(path, { entry });
+    } else if (existing.type !== 'directory') {
+      throw new BuildError(
+        'COPY_NOT_A_DIRECTORY',
+        `cannot create directory /${toText(path)}: it exists and is a ${existing.type}`,
+        {
+          suggestions: ['Copy to another path, or remove what is there in a RUN before.'],
+        },
+      );
+    } else if (!this.#items.has(path)) this.#touched.add(path);
+  }
+
+  /** As `ensureDirectory`, but a directory that is there already leaves no trace in the layer. */
+  makeDirectory(path: string, made: NewDirectories): void {
+    if (this.lstat(path)?.type === 'directory' || path === '') return;
+    this.ensureDirectory(path, made);
+  }
+
+  /** Puts an entry in place of whatever has its path. Its parents must be there. */
+  place(entry: Entry, content?: FileContent): void {
+    this.#touched.delete(entry.path);
+    this.#items.set(entry.path, content === undefined ? { entry } : { entry, content });
+  }
+
+  /** The layer's entries, parents before children, names in byte order. */
+  items(): PackItem[] {
+    const all = [...this.#items.values()];
+    for (const path of this.#touched) {
+      const entry = this.#below.lstat(path);
+      if (entry !== undefined) all.push({ entry });
+    }
+    const keyed = all.map((item) => ({ item, key: item.entry.path.replaceAll('/', '\0') }));
+    keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return linksAfterTargets(keyed.map(({ item }) => item));
+  }
+}
+
+/** A hard link must follow the file it names; sorting by path may have turned them round. */
+function linksAfterTargets(items: PackItem[]): PackItem[] {
+  const links = items.filter(({ entry }) => entry.type === 'hardlink');
+  return links.length === 0 ? items : [...items.filter(({ entry }) => entry.type !== 'hardlink'), ...links];
+}

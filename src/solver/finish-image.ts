@@ -1,0 +1,71 @@
+/** The image config of a solved target: what the plan decided, and the layers and times that solving found. */
+
+import type { HistoryEntry, ImageConfig, RuntimeConfig } from '../image/image-config.ts';
+import { normalizePlatform } from '../image/platform.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { StagePlan } from '../plan/step.ts';
+import type { SolvedStage } from './solver.ts';
+
+export interface FinishOptions {
+  /** Config of the image the target is built on, directly or through other stages; undefined for scratch. */
+  readonly base: ImageConfig | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  /** RFC 3339: the time when nothing else gives one. */
+  readonly now: string;
+  /** RFC 3339 of SOURCE_DATE_EPOCH: every time the build writes. */
+  readonly epoch: string | undefined;
+}
+
+/** Puts config, rootfs and history together (image-spec, config.md). History entries follow BuildKit's form. */
+export function finishImage(plan: Plan, solved: SolvedStage, options: FinishOptions): ImageConfig {
+  const { base, labels, now, epoch } = options;
+  const { config, platform } = solved.plan;
+  const { os, architecture, variant } = normalizePlatform(platform);
+  const history = historyOf(plan, solved, options);
+  const runtime: RuntimeConfig =
+    Object.keys(labels).length === 0
+      ? config.runtime
+      : { ...config.runtime, Labels: { ...config.runtime.Labels, ...labels } };
+  return {
+    architecture,
+    os,
+    ...(variant === undefined ? {} : { variant }),
+    ...(base?.['os.version'] === undefined ? {} : { 'os.version': base['os.version'] }),
+    ...(base?.['os.features'] === undefined ? {} : { 'os.features': base['os.features'] }),
+    created: epoch ?? history.findLast((entry) => entry.created !== undefined)?.created ?? now,
+    ...(config.author === undefined || config.author === '' ? {} : { author: config.author }),
+    config: runtime,
+    rootfs: { type: 'layers', diff_ids: solved.layers.map(({ diffId }) => diffId) },
+    history,
+  };
+}
+
+function historyOf(plan: Plan, solved: SolvedStage, { base, epoch }: FinishOptions): HistoryEntry[] {
+  const history: HistoryEntry[] = [...(base?.history ?? [])];
+  let layer = solved.baseLayers;
+  let created = history.findLast((entry) => entry.created !== undefined)?.created ?? base?.created;
+  for (const stage of lineage(plan, solved.plan)) {
+    for (const { createdBy, comment, step } of stage.history) {
+      if (step !== undefined) {
+        created = solved.layers[layer]?.created ?? created;
+        layer += 1;
+      }
+      const time = epoch ?? created;
+      history.push({
+        ...(time === undefined ? {} : { created: time }),
+        created_by: createdBy,
+        ...(comment === undefined ? {} : { comment }),
+        ...(step === undefined ? { empty_layer: true } : {}),
+      });
+    }
+  }
+  return history;
+}
+
+/** The stages an image is made of, from the one on the base image to the target. */
+function lineage(plan: Plan, target: StagePlan): StagePlan[] {
+  const { base } = target.stage;
+  if (base.kind !== 'stage') return [target];
+  const parent = plan.stages.find(({ stage }) => stage.index === base.index);
+  return parent === undefined ? [target] : [...lineage(plan, parent), target];
+}

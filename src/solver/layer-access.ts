@@ -1,0 +1,264 @@
+/**
+ * Layers on demand: the table of contents, the tar, or the directory of a layer, made when something first needs it and
+ * shared by everything after. The only part of the solver that moves layer bytes.
+ */
+import { existsSync } from 'node:fs';
+import { BuildError } from '../errors.ts';
+import {
+  type ChainId,
+  type Compression,
+  chainId,
+  compressionOf,
+  type Descriptor,
+  type DiffId,
+} from '../image/descriptor.ts';
+import { DEFAULT_LEVEL } from '../layer/compress.ts';
+import { emptyTree } from '../layer/empty-tree.ts';
+import type { FileTree } from '../layer/file-tree.ts';
+import type { LayerPool } from '../layer/layer-pool.ts';
+import type { PackedLayer } from '../layer/layer-writer.ts';
+import { LayeredTree, type TreeLayer } from '../layer/layered-tree.ts';
+import type { PackItem } from '../layer/pack-tree.ts';
+import { loadToc } from '../layer/toc-file.ts';
+import { LayerStore } from '../store/layer-store.ts';
+import type { Session, Store } from '../store/store.ts';
+import type { StepReporter } from './solver-context.ts';
+import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
+
+/** A compressed form that outputs will want, made in the same pass as the tar. */
+export interface WantedForm {
+  readonly compression: Compression;
+  readonly level: number | undefined;
+}
+
+export interface LayerAccessOptions {
+  readonly store: Store;
+  readonly pool: LayerPool;
+  readonly openSession: () => Session;
+  readonly wanted: readonly WantedForm[];
+  /** SOURCE_DATE_EPOCH: mtimes above are set to it. */
+  readonly epoch: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface PackRequest {
+  /** RFC 3339: when the step ran. */
+  readonly created: string;
+}
+
+export class LayerAccess {
+  readonly #options: LayerAccessOptions;
+  readonly #tars = new Map<DiffId, Promise<void>>();
+  readonly #directories = new Map<ChainId, Promise<string>>();
+  readonly #trees = new WeakMap<readonly StepLayer[], Promise<LayeredTree>>();
+  #session: Session | undefined;
+
+  constructor(options: LayerAccessOptions) {
+    this.#options = options;
+  }
+
+  /** This process's scratch space, opened on first use. */
+  get session(): Session {
+    this.#session ??= this.#options.openSession();
+    return this.#session;
+  }
+
+  /** Removes the scratch space. */
+  close(): void {
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  /** Packs files of a COPY or ADD. */
+  async packTree({
+    items,
+    created,
+  }: PackRequest & { readonly items: readonly PackItem[] }): Promise<SettledLayer> {
+    const { pool, signal } = this.#options;
+    return this.#keep(await pool.run('packTree', { items, output: this.#output() }, signal), created);
+  }
+
+  /** Packs the changes of a RUN and names its directory as the snapshot of the new stack. */
+  async packSnapshot({
+    directory,
+    lowers,
+    below,
+    created,
+  }: PackRequest & {
+    readonly directory: string;
+    readonly lowers: readonly string[];
+    readonly below: readonly StepLayer[];
+  }): Promise<SettledLayer> {
+    const { pool, signal, store } = this.#options;
+    try {
+      const packed = await pool.run(
+        'packSnapshot',
+        { upper: directory, lowers, output: this.#output() },
+        signal,
+      );
+      const layer = this.#keep(packed, created);
+      const chain = chainsOf(await settle(below)).at(-1);
+      store.layers.nameSnapshot(directory, chainId(chain, layer.diffId));
+      return layer;
+    } catch (error) {
+      store.layers.dropSnapshot(directory);
+      throw error;
+    }
+  }
+
+  /** The stack as one tree. With `contents`, bytes of files can be read as well. */
+  async tree(layers: readonly StepLayer[], { contents }: { contents: boolean }): Promise<FileTree> {
+    if (layers.length === 0) return emptyTree;
+    const settled = await settle(layers);
+    await Promise.all(settled.map((layer) => (contents ? this.ensureTar(layer) : this.ensureToc(layer))));
+    let tree = this.#trees.get(layers);
+    if (tree === undefined || contents) {
+      tree = Promise.resolve(new LayeredTree(settled.map((layer) => this.#treeLayer(layer))));
+      this.#trees.set(layers, tree);
+    }
+    return tree;
+  }
+
+  /** Directories of the stack, topmost first, unpacked where they are not yet. */
+  async directories(layers: readonly StepLayer[], reporter?: StepReporter): Promise<string[]> {
+    const directories: Promise<string>[] = [];
+    let below: readonly StepLayer[] = [];
+    for (const layer of layers) {
+      directories.push(
+        layer.directory === undefined
+          ? this.#directory(layer, below, reporter)
+          : Promise.resolve(layer.directory),
+      );
+      below = [...below, layer];
+    }
+    return (await Promise.all(directories)).reverse();
+  }
+
+  /** Makes sure the table of contents is in the store. */
+  async ensureToc(layer: SettledLayer): Promise<void> {
+    if (!this.#options.store.layers.hasToc(layer.diffId)) await this.ensureTar(layer);
+  }
+
+  /** Makes sure the uncompressed tar and the table of contents are in the store. */
+  ensureTar(layer: SettledLayer): Promise<void> {
+    const { store } = this.#options;
+    if (store.blobs.has(layer.diffId) && store.layers.hasToc(layer.diffId)) return Promise.resolve();
+    let work = this.#tars.get(layer.diffId);
+    if (work === undefined) {
+      work = this.#makeTar(layer);
+      this.#tars.set(layer.diffId, work);
+    }
+    return work;
+  }
+
+  /** Makes sure some blob of the layer is in the store; says which. */
+  async ensureBlob(layer: SettledLayer, reporter?: StepReporter): Promise<Descriptor> {
+    const { store, signal } = this.#options;
+    const { image } = layer;
+    if (image !== undefined && store.blobs.has(image.descriptor.digest)) return image.descriptor;
+    if (store.blobs.has(layer.diffId)) return this.#tarDescriptor(layer);
+    if (image === undefined)
+      throw new BuildError('STORE_MISSING_BLOB', `the store lacks layer ${layer.diffId}`);
+    const source = await image.source.fetchBlob(image.descriptor, signal);
+    let received = 0;
+    await store.blobs.receive(image.descriptor, source, (count) => {
+      received += count;
+      reporter?.bytes(received, image.descriptor.size);
+    });
+    return image.descriptor;
+  }
+
+  async #makeTar(layer: SettledLayer): Promise<void> {
+    const { store, pool, signal } = this.#options;
+    const blob = await this.ensureBlob(layer);
+    const tar = this.session.draft('layer.tar');
+    const toc = this.session.draft('layer.toc');
+    const request = {
+      blob: store.blobs.path(blob.digest),
+      compression: compressionOf(blob.mediaType) ?? 'uncompressed',
+      diffId: layer.diffId,
+      tar: blob.digest === layer.diffId ? undefined : tar,
+      toc,
+    };
+    await pool.run('scan', request, signal);
+    if (existsSync(tar)) store.blobs.adopt(tar, layer.diffId);
+    store.layers.adoptToc(toc, layer.diffId);
+  }
+
+  async #directory(layer: StepLayer, below: readonly StepLayer[], reporter?: StepReporter): Promise<string> {
+    const { store } = this.#options;
+    const lower = await settle(below);
+    const settled = await layer.settled;
+    const chain = chainId(chainsOf(lower).at(-1), settled.diffId);
+    const known = store.layers.snapshot(chain);
+    if (known !== undefined) return known;
+    let work = this.#directories.get(chain);
+    if (work === undefined) {
+      work = this.#unpack({ layer: settled, below, chain, reporter });
+      this.#directories.set(chain, work);
+    }
+    return work;
+  }
+
+  async #unpack(request: {
+    readonly layer: SettledLayer;
+    readonly below: readonly StepLayer[];
+    readonly chain: ChainId;
+    readonly reporter: StepReporter | undefined;
+  }): Promise<string> {
+    const { store, pool, signal } = this.#options;
+    const { layer, chain } = request;
+    const blob = await this.ensureBlob(layer, request.reporter);
+    const directory = this.session.makeDirectory('unpack');
+    const toc = this.session.draft('layer.toc');
+    const unpack = {
+      blob: store.blobs.path(blob.digest),
+      compression: compressionOf(blob.mediaType) ?? 'uncompressed',
+      diffId: layer.diffId,
+      directory,
+      toc,
+    };
+    const { incomplete } = await pool.run('unpack', unpack, signal);
+    store.layers.adoptToc(toc, layer.diffId);
+    if (incomplete.directories.length > 0 || incomplete.links.length > 0) {
+      // The tar leaves out parents, or links to files of lower layers; those are looked up there.
+      const lowers = await this.directories(request.below);
+      await pool.run('complete', { directory, lowers, incomplete }, signal);
+    }
+    const snapshot = store.layers.adoptSnapshot(directory);
+    store.layers.nameSnapshot(snapshot, chain);
+    return snapshot;
+  }
+
+  #treeLayer(layer: SettledLayer): TreeLayer {
+    const { store } = this.#options;
+    const tarPath = store.blobs.has(layer.diffId) ? store.blobs.path(layer.diffId) : undefined;
+    return { toc: loadToc(store.layers.tocPath(layer.diffId)), tarPath };
+  }
+
+  #tarDescriptor({ diffId, tarSize }: SettledLayer): Descriptor {
+    const size = tarSize > 0 ? tarSize : (this.#options.store.blobs.size(diffId) ?? 0);
+    return { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: diffId, size };
+  }
+
+  #output(): { directory: string; forms: readonly WantedForm[]; clampMtime: number | undefined } {
+    const { wanted, epoch } = this.#options;
+    return { directory: this.session.makeDirectory('pack'), forms: wanted, clampMtime: epoch };
+  }
+
+  #keep(packed: PackedLayer, created: string): SettledLayer {
+    const { store } = this.#options;
+    for (const blob of packed.blobs) {
+      store.blobs.adopt(blob.path, blob.digest);
+      if (blob.compression === 'uncompressed') continue;
+      const descriptor = { mediaType: blob.mediaType, digest: blob.digest, size: blob.size };
+      store.layers.recordVariant(
+        packed.diffId,
+        LayerStore.settings(blob.compression, blob.level ?? DEFAULT_LEVEL[blob.compression]),
+        descriptor,
+      );
+    }
+    store.layers.adoptToc(packed.tocPath, packed.diffId);
+    return { diffId: packed.diffId, tarSize: packed.tarSize, created };
+  }
+}

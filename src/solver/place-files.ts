@@ -1,0 +1,143 @@
+/**
+ * Where copied files go: the destination resolved in the image, directories made on the way, owners and modes applied.
+ * Rules as BuildKit's copy follows them: the top directory of a source keeps the attributes of a destination that
+ * exists, directories below take the source's.
+ */
+import { BuildError } from '../errors.ts';
+import type { Entry } from '../layer/entry.ts';
+import type { PackItem } from '../layer/pack-tree.ts';
+import { toByteString, toText } from '../system/byte-path.ts';
+import type { ModeChange } from './chmod.ts';
+import type { DraftLayer } from './draft-layer.ts';
+import type { Owner } from './owner.ts';
+import type { SourceMatch } from './select-sources.ts';
+
+export interface Placement {
+  /** Absolute, as the plan made it; a trailing slash says directory. */
+  readonly destination: string;
+  readonly owner: Owner | undefined;
+  readonly chmod: ModeChange | undefined;
+  /** Seconds since 1970 for directories that are made. */
+  readonly mtime: number;
+}
+
+const ROOT: Owner = { uid: 0, gid: 0 };
+
+/** Prepares the destination and says where a file or directory called `name` goes. */
+function targetOf(
+  draft: DraftLayer,
+  { destination, owner, mtime }: Placement,
+  source: { name: string; directory: boolean },
+): string {
+  const path = toByteString(destination.slice(1));
+  const made = { owner: owner ?? ROOT, mtime };
+  if (path.endsWith('/') || path === '') draft.ensureDirectory(draft.resolve(path, true), made);
+  else draft.ensureDirectory(draft.resolve(path.slice(0, Math.max(0, path.lastIndexOf('/'))), true), made);
+  const resolved = draft.resolve(path, true);
+  const existing = draft.lstat(resolved);
+  const isDirectory = resolved === '' || existing?.type === 'directory';
+  if (source.directory) {
+    if (existing === undefined && resolved !== '') draft.ensureDirectory(parentOf(resolved), made);
+    return resolved;
+  }
+  return isDirectory ? join(resolved, source.name) : resolved;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+function join(directory: string, name: string): string {
+  if (directory === '') return name;
+  return name === '' ? directory : `${directory}/${name}`;
+}
+
+/** Places everything one source named. Throws COPY_* where files and directories stand in each other's way. */
+export function placeMatch(draft: DraftLayer, match: SourceMatch, placement: Placement): void {
+  const directory = match.entry.type === 'directory';
+  const target = targetOf(draft, placement, { name: match.name, directory });
+  const links = new Map<string, string>();
+  for (const { path, relative, entry } of match.files) {
+    const destination = join(target, relative);
+    if (entry.type === 'directory') {
+      placeDirectory(draft, { entry, destination, top: relative === '' }, placement);
+      continue;
+    }
+    const identity = match.tree.linkIdentity?.(path);
+    const first = identity === undefined ? undefined : links.get(identity);
+    const placed = attributed({ ...entry, path: destination }, placement);
+    refuseDirectory(draft, destination);
+    if (first !== undefined) {
+      draft.place({ ...placed, type: 'hardlink', linkTarget: first, size: 0 });
+      continue;
+    }
+    if (identity !== undefined) links.set(identity, destination);
+    draft.place(placed, entry.type === 'file' ? match.tree.content(path) : undefined);
+  }
+}
+
+/** Places one file made from bytes (a heredoc, a download). */
+export function placeFile(
+  draft: DraftLayer,
+  item: PackItem & { readonly name: string },
+  placement: Placement,
+): void {
+  const destination = targetOf(draft, placement, { name: toByteString(item.name), directory: false });
+  refuseDirectory(draft, destination);
+  draft.place(attributed({ ...item.entry, path: destination }, placement), item.content);
+}
+
+/** Places the members of an archive below the destination, as tar would extract them there. */
+export function placeArchive(draft: DraftLayer, items: readonly PackItem[], placement: Placement): void {
+  const path = toByteString(placement.destination.slice(1));
+  const top = draft.resolve(path, true);
+  draft.ensureDirectory(top, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
+  const place = (name: string, followLast: boolean): string => draft.resolve(join(top, name), followLast);
+  for (const { entry, content } of items) {
+    if (entry.path === '') continue;
+    const destination = place(entry.path, false);
+    draft.ensureDirectory(parentOf(destination), { owner: ROOT, mtime: placement.mtime });
+    const linkTarget = entry.type === 'hardlink' ? place(entry.linkTarget ?? '', false) : entry.linkTarget;
+    const moved: Entry = { ...entry, path: destination, ...(linkTarget === undefined ? {} : { linkTarget }) };
+    draft.place(placement.owner === undefined ? moved : { ...moved, ...placement.owner }, content);
+  }
+}
+
+function placeDirectory(
+  draft: DraftLayer,
+  { entry, destination, top }: { entry: Entry; destination: string; top: boolean },
+  placement: Placement,
+): void {
+  const existing = destination === '' ? 'directory' : draft.lstat(destination)?.type;
+  if (existing !== undefined && existing !== 'directory') {
+    throw new BuildError('COPY_NOT_A_DIRECTORY', `cannot copy to non-directory: /${toText(destination)}`, {
+      suggestions: [
+        'A directory cannot replace a file; copy to another path or remove the file in a RUN before.',
+      ],
+    });
+  }
+  if (existing === 'directory' && top) {
+    draft.ensureDirectory(destination, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
+    return;
+  }
+  draft.place(attributed({ ...entry, path: destination }, placement));
+}
+
+function attributed(entry: Entry, { owner, chmod }: Placement): Entry {
+  const mode =
+    chmod === undefined || entry.type === 'symlink'
+      ? entry.mode
+      : chmod(entry.mode, entry.type === 'directory');
+  return { ...entry, mode, ...owner };
+}
+
+function refuseDirectory(draft: DraftLayer, destination: string): void {
+  if (draft.lstat(destination)?.type !== 'directory') return;
+  throw new BuildError(
+    'COPY_IS_A_DIRECTORY',
+    `cannot overwrite directory /${toText(destination)} with a file`,
+    {
+      suggestions: ['End the destination with a slash to copy into the directory, or choose another name.'],
+    },
+  );
+}

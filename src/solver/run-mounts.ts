@@ -1,0 +1,247 @@
+/** Mounts of a RUN step: what each needs on this machine before the step, and what is undone after it. */
+import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
+import { BuildError } from '../errors.ts';
+import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
+import type { Digest } from '../image/descriptor.ts';
+import type { PackItem } from '../layer/pack-tree.ts';
+import { resolvePath } from '../layer/resolve-path.ts';
+import type { PlannedMount, RunStep } from '../plan/step.ts';
+import { toByteString, toText } from '../system/byte-path.ts';
+import { makeDirectories } from '../system/files.ts';
+import { relayAgent } from './agent-relay.ts';
+import type { StepRequest } from './cache-lookup.ts';
+import { openCacheMount } from './cache-mounts.ts';
+import type { RunSettings } from './run-settings.ts';
+import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
+import type { StepLayer } from './step-layer.ts';
+import { digestMatches, type StageOf, treeOf } from './step-sources.ts';
+
+export interface PreparedMounts {
+  readonly mounts: readonly SandboxMount[];
+  /** NAME=value for the process; never recorded. */
+  readonly env: readonly string[];
+  release(): Promise<void>;
+}
+
+interface MountRequest extends StepRequest {
+  readonly step: RunStep;
+  readonly execution: ExecutionEnvironment;
+  readonly settings: RunSettings;
+  readonly scratch: string;
+  readonly user: SandboxUser;
+}
+
+interface Prepared {
+  readonly mount?: SandboxMount;
+  readonly env?: string;
+  readonly release?: () => Promise<void>;
+}
+
+/** Prepares every mount of a step, in order. On failure what was prepared is released again. */
+export async function prepareMounts(context: SolverContext, request: MountRequest): Promise<PreparedMounts> {
+  const done: Prepared[] = [];
+  const release = async (): Promise<void> => {
+    for (const prepared of done.reverse()) await prepared.release?.();
+  };
+  try {
+    for (const [index, planned] of request.step.mounts.entries()) {
+      done.push(...(await prepareMount(context, { ...request, planned, index })));
+    }
+    if (request.step.script !== undefined) done.push(scriptMount(request.scratch, request.step.script));
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return {
+    mounts: done.flatMap(({ mount }) => mount ?? []),
+    env: done.flatMap(({ env }) => env ?? []),
+    release,
+  };
+}
+
+type OneMount = MountRequest & { readonly planned: PlannedMount; readonly index: number };
+
+async function prepareMount(context: SolverContext, request: OneMount): Promise<Prepared[]> {
+  const { mount, target } = request.planned;
+  switch (mount.type) {
+    case 'tmpfs':
+      return [
+        {
+          mount: {
+            type: 'tmpfs',
+            destination: target ?? '/',
+            ...(mount.size === undefined ? {} : { size: mount.size }),
+          },
+        },
+      ];
+    case 'secret':
+      return secretMount(request, mount);
+    case 'ssh':
+      return sshMount(request, mount);
+    case 'cache':
+      return [await cacheMount(context, request, mount)];
+    case 'bind':
+      return [await bindMount(context, request)];
+  }
+}
+
+function scriptMount(scratch: string, script: { name: string; content: string }): Prepared {
+  const directory = join(scratch, 'pipes');
+  makeDirectories(directory);
+  writeFileSync(join(directory, script.name), script.content, { mode: 0o755 });
+  chmodSync(join(directory, script.name), 0o755);
+  return { mount: { type: 'bind', source: directory, destination: '/dev/pipes', readonly: true } };
+}
+
+function secretMount({ settings, scratch, step, index }: OneMount, mount: SecretMount): Prepared[] {
+  const source = settings.secrets.get(mount.id);
+  if (source === undefined) {
+    if (!mount.required) return [];
+    throw new BuildError('RUN_SECRET_MISSING', `secret ${mount.id}: not found`, {
+      location: step.location,
+      suggestions: [`Pass it: --secret id=${mount.id},src=FILE or --secret id=${mount.id},env=NAME.`],
+    });
+  }
+  const value = source.value;
+  const result: Prepared[] = [];
+  if (mount.env !== undefined)
+    result.push({
+      env: `${mount.env === '' ? mount.id : mount.env}=${Buffer.from(value, 'base64').toString('utf8')}`,
+    });
+  if (mount.env === undefined || mount.target !== undefined) {
+    const file = join(scratch, `secret-${index}`);
+    writeFileSync(file, Buffer.from(value, 'base64'), { mode: 0o600 });
+    chownSync(file, mount.uid ?? 0, mount.gid ?? 0);
+    chmodSync(file, mount.mode ?? 0o400);
+    const destination = mount.target ?? `/run/secrets/${mount.id}`;
+    result.push({ mount: { type: 'bind', source: file, destination, readonly: true } });
+  }
+  return result;
+}
+
+async function sshMount({ settings, scratch, step, index }: OneMount, mount: SshMount): Promise<Prepared[]> {
+  const id = mount.id ?? 'default';
+  const agent = settings.ssh.get(id);
+  if (agent === undefined) {
+    if (!mount.required) return [];
+    throw new BuildError('RUN_SSH_MISSING', `no SSH key "${id}" forwarded from the client`, {
+      location: step.location,
+      suggestions: [`Pass the agent: --ssh ${id === 'default' ? 'default' : `${id}=SOCKET`}.`],
+    });
+  }
+  const socket = join(scratch, `ssh-${index}`);
+  const close = await relayAgent({
+    socket,
+    agent,
+    uid: mount.uid ?? 0,
+    gid: mount.gid ?? 0,
+    mode: mount.mode ?? 0o600,
+  });
+  const destination = mount.target ?? `/run/buildkit/ssh_agent.${index}`;
+  return [
+    {
+      mount: { type: 'bind', source: socket, destination },
+      env: `SSH_AUTH_SOCK=${destination}`,
+      release: close,
+    },
+  ];
+}
+
+async function cacheMount(context: SolverContext, request: OneMount, mount: CacheMount): Promise<Prepared> {
+  const { planned, stageOf } = request;
+  const target = planned.target ?? '/';
+  const seed =
+    planned.from === undefined
+      ? undefined
+      : { tree: await treeOf(context, planned.from, stageOf), source: mount.source };
+  const opened = await openCacheMount(context, { mount, target, seed });
+  return {
+    mount: { type: 'bind', source: opened.directory, destination: target, readonly: mount.readOnly },
+    release: async () => opened.release(),
+  };
+}
+
+/** A bind mount shows a copy-on-write view: what the step writes there is gone after it. */
+async function bindMount(context: SolverContext, request: OneMount): Promise<Prepared> {
+  const { planned, stageOf, execution, step } = request;
+  const { mount, from, target } = planned;
+  if (mount.type !== 'bind' || from === undefined) throw new BuildError('RUN_MOUNT', 'not a bind mount');
+  const layers = await boundLayers(context, { step, planned, stageOf });
+  const lowers = await context.access.directories(layers);
+  const mounted = await execution.snapshotter.prepare(context.access.session.makeDirectory('bind'), lowers);
+  const tree = await context.access.tree(layers, { contents: false });
+  const source = resolvePath(tree, toByteString(mount.source), { followLast: true });
+  const path = source === '' ? mounted.rootfs : `${mounted.rootfs}/${toText(source)}`;
+  if (!existsSync(path)) {
+    await mounted.discard();
+    throw new BuildError('RUN_MOUNT_SOURCE', `"${mount.source}": not found`, {
+      location: step.location,
+      suggestions: ['Check the source of the mount, and that .dockerignore does not exclude it.'],
+    });
+  }
+  return {
+    mount: { type: 'bind', source: path, destination: target ?? '/', readonly: mount.readOnly },
+    release: () => mounted.discard(),
+  };
+}
+
+async function boundLayers(
+  context: SolverContext,
+  { step, planned, stageOf }: { step: RunStep; planned: PlannedMount; stageOf: StageOf },
+): Promise<readonly StepLayer[]> {
+  const { from } = planned;
+  if (from !== undefined && from !== 'context' && from.kind !== 'context')
+    return (await stageOf(from)).layers;
+  const items = await mountItems(context, { step, mount: planned, stageOf });
+  const settled = await context.access.packTree({
+    items,
+    created: context.timestamp(),
+  });
+  return [{ settled: Promise.resolve(settled) }];
+}
+
+interface MountSource {
+  readonly step: RunStep;
+  readonly mount: PlannedMount;
+  readonly stageOf: StageOf;
+}
+
+/** The part of a context that a bind mount shows, at its own paths. */
+async function mountItems(
+  context: SolverContext,
+  { step, mount, stageOf }: MountSource,
+): Promise<PackItem[]> {
+  const tree = await treeOf(context, mount.from ?? 'context', stageOf);
+  const source = mount.mount.type === 'bind' || mount.mount.type === 'cache' ? mount.mount.source : '';
+  const top = resolvePath(tree, toByteString(source), { followLast: true });
+  if (tree.lstat(top) === undefined) {
+    throw new BuildError('RUN_MOUNT_SOURCE', `"${source}": not found in the build context`, {
+      location: step.location,
+      suggestions: ['Check the source of the mount, and that .dockerignore does not exclude it.'],
+    });
+  }
+  const items: PackItem[] = [];
+  const add = (path: string): void => {
+    const entry = tree.lstat(path);
+    if (entry === undefined || path === '') return;
+    items.push(entry.type === 'file' ? { entry, content: tree.content(path) } : { entry });
+  };
+  for (let slash = top.indexOf('/'); slash > 0; slash = top.indexOf('/', slash + 1)) add(top.slice(0, slash));
+  const descend = (path: string): void => {
+    add(path);
+    for (const name of tree.list(path)) descend(path === '' ? name : `${path}/${name}`);
+  };
+  descend(top);
+  return items;
+}
+
+/** Digest of what a bind mount of a context shows. */
+export async function digestMountSource(context: SolverContext, request: MountSource): Promise<Digest> {
+  const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
+  const items = await mountItems(context, request);
+  const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
+  const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
+  return digestMatches([{ tree, path: '', name: '', entry: root, files }]);
+}

@@ -1,0 +1,109 @@
+/** RUN: a snapshot on top of the stage's layers, a process in it, and the changes packed while the build goes on. */
+import { BuildError } from '../errors.ts';
+import type { RunStep } from '../plan/step.ts';
+import { linesOf } from '../progress/step-output.ts';
+import type { StepRequest } from './cache-lookup.ts';
+import { hostTree } from './host-tree.ts';
+import { resolveUser } from './owner.ts';
+import { prepareMounts } from './run-mounts.ts';
+import { prepareWorkdir } from './run-workdir.ts';
+import type { ExecutionEnvironment, SolverContext, StepReporter } from './solver-context.ts';
+import type { StepLayer } from './step-layer.ts';
+
+/** Lines of output kept for the message of a failed step. */
+const TAIL_LINES = 20;
+
+type RunRequest = StepRequest & { readonly step: RunStep; readonly reporter: StepReporter };
+
+/** Thrown outside the namespace when a step must run: the build goes on inside. */
+export class NeedsNamespace extends Error {}
+
+/** Runs a RUN. Throws RUN_* at the instruction's line. */
+export async function executeRun(context: SolverContext, request: RunRequest): Promise<StepLayer> {
+  const { execution } = context.options;
+  if (execution === undefined) throw new NeedsNamespace('a RUN step must be executed');
+  const { access } = context;
+  const lowers = await access.directories(request.state.layers, request.reporter);
+  const scratch = access.session.makeDirectory('run');
+  const mounted = await execution.snapshotter.prepare(access.session.makeDirectory('snapshot'), lowers);
+  try {
+    await runIn(context, { ...request, execution, rootfs: mounted.rootfs, scratch });
+  } catch (error) {
+    await mounted.discard();
+    throw error instanceof BuildError ? error.at(request.step.location) : error;
+  }
+  const directory = context.store.layers.adoptSnapshot(await mounted.commit());
+  const settled = access.packSnapshot({
+    directory,
+    lowers,
+    below: request.state.layers,
+    created: context.timestamp(),
+  });
+  return { settled, directory };
+}
+
+async function runIn(
+  context: SolverContext,
+  request: RunRequest & {
+    readonly execution: ExecutionEnvironment;
+    readonly rootfs: string;
+    readonly scratch: string;
+  },
+): Promise<void> {
+  const { step, execution, rootfs, scratch, reporter } = request;
+  const { settings, sandbox } = execution;
+  const tree = hostTree(rootfs);
+  const user = step.user === '' ? { uid: 0, gid: 0, additionalGids: [] } : resolveUser(step.user, () => tree);
+  prepareWorkdir(rootfs, step.cwd, user);
+  const mounts = await prepareMounts(context, { ...request, settings, scratch, user });
+  const output = linesOf({ keep: TAIL_LINES, emit: (stream, text) => reporter.output(stream, text) });
+  try {
+    const { exitCode } = await sandbox.run({
+      rootfs,
+      argv: step.argv,
+      env: [...step.env, ...step.proxyEnv, ...mounts.env],
+      cwd: step.cwd,
+      user,
+      mounts: mounts.mounts,
+      network: step.network,
+      hostname: settings.hostname,
+      extraHosts: settings.extraHosts,
+      shmSize: settings.shmSize,
+      ulimits: settings.ulimits,
+      scratch,
+      onOutput: (stream, chunk) => output.write(stream, chunk),
+      signal: context.signal,
+    });
+    output.end();
+    if (exitCode !== 0) throw failed(step, exitCode, output.tail());
+  } finally {
+    await mounts.release();
+  }
+}
+
+function failed(step: RunStep, exitCode: number, output: readonly string[]): BuildError {
+  const command = step.argv.join(' ');
+  const shown = command.length > 300 ? `${command.slice(0, 300)}…` : command;
+  return new BuildError(
+    'RUN_FAILED',
+    `process "${shown}" did not complete successfully: exit code: ${exitCode}`,
+    {
+      output,
+      suggestions: hints(exitCode, output),
+    },
+  );
+}
+
+function hints(exitCode: number, output: readonly string[]): string[] {
+  const text = output.join('\n');
+  if (exitCode === 137) return ['The process was killed (signal 9), most often because memory ran out.'];
+  if (exitCode === 127)
+    return ['A command was not found: install it in a RUN before, or check its spelling and PATH.'];
+  if (exitCode === 126)
+    return ['A file could not be executed: check its mode (chmod +x) and that it fits the platform.'];
+  if (/no space left on device/i.test(text)) return ['The disk is full: free space, or run kiln prune.'];
+  if (/temporary failure in name resolution|could not resolve host|temporary failure resolving/i.test(text)) {
+    return ['A name could not be resolved: check the network and DNS of this machine, and --network.'];
+  }
+  return [];
+}

@@ -1,0 +1,194 @@
+/**
+ * Which files a COPY or ADD source names: patterns matched in a tree, symlinks of the source followed inside it, and
+ * everything below a directory, less what --exclude takes out. Rules as BuildKit's copy follows them.
+ */
+import { hasWildcard, matchPath } from '../dockerfile/glob.ts';
+import { nearestWord } from '../dockerfile/suggest.ts';
+import { BuildError } from '../errors.ts';
+import type { Entry } from '../layer/entry.ts';
+import type { FileTree } from '../layer/file-tree.ts';
+import { resolvePath } from '../layer/resolve-path.ts';
+import { toByteString, toText } from '../system/byte-path.ts';
+import type { PatternSet } from './pattern-set.ts';
+
+/** A file to copy and where it stands below what was named. */
+export interface SelectedFile {
+  /** Path in the tree. */
+  readonly path: string;
+  /** Path below the source root; "" for the root itself. */
+  readonly relative: string;
+  readonly entry: Entry;
+}
+
+/** One thing a source named. */
+export interface SourceMatch {
+  readonly tree: FileTree;
+  /** Where it really is, symlinks followed. */
+  readonly path: string;
+  /** Last component as the user wrote it or the pattern matched: the file's name in a destination directory. */
+  readonly name: string;
+  readonly entry: Entry;
+  /** The root first (unless only its contents were chosen), then what is below, parents before children. */
+  readonly files: readonly SelectedFile[];
+}
+
+export interface SelectOptions {
+  /** How to call the tree in messages: "the build context", "stage builder". */
+  readonly place: string;
+  readonly exclude: PatternSet | undefined;
+  readonly parents: boolean;
+  readonly makePatterns: (patterns: readonly string[]) => PatternSet;
+}
+
+/** Everything a source pattern names, in byte order. An empty list only for a wildcard that matches nothing. */
+export function selectSource(tree: FileTree, pattern: string, options: SelectOptions): SourceMatch[] {
+  if (options.parents) return selectWithParents(tree, pattern, options);
+  return matchesOf(tree, pattern, options)
+    .filter(
+      ({ below }) => !(options.exclude?.excludes(toText(below)) ?? false) || isDirectoryMatch(tree, below),
+    )
+    .map(({ path }) => makeMatch(tree, path, options));
+}
+
+function isDirectoryMatch(tree: FileTree, path: string): boolean {
+  return tree.lstat(resolvePath(tree, path, { followLast: true }))?.type === 'directory';
+}
+
+interface PatternMatch {
+  readonly path: string;
+  /** Path below the part of the pattern that has no wildcard: what --exclude patterns are matched with. */
+  readonly below: string;
+}
+
+function components(path: string): string[] {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return parts;
+}
+
+function matchesOf(tree: FileTree, pattern: string, options: SelectOptions): PatternMatch[] {
+  const parts = components(pattern);
+  const first = parts.findIndex(hasWildcard);
+  if (first < 0) {
+    const path = parts.map((part) => toByteString(part.replaceAll(/\\(.)/g, '$1'))).join('/');
+    if (tree.lstat(resolvePath(tree, path, { followLast: true })) === undefined)
+      throw notFound(tree, path, options);
+    return [{ path, below: parts.at(-1) ?? '' }];
+  }
+  const base = resolvePath(tree, toByteString(parts.slice(0, first).join('/')), { followLast: true });
+  const wild = parts.slice(first);
+  const found: PatternMatch[] = [];
+  const descend = (directory: string, depth: number, below: string): void => {
+    for (const name of tree.list(directory)) {
+      if (!matchPath(wild[depth] ?? '', toText(name))) continue;
+      const path = directory === '' ? name : `${directory}/${name}`;
+      const rest = below === '' ? name : `${below}/${name}`;
+      if (depth === wild.length - 1) found.push({ path, below: rest });
+      else if (tree.lstat(path)?.type === 'directory') descend(path, depth + 1, rest);
+    }
+  };
+  descend(base, 0, '');
+  return found;
+}
+
+function makeMatch(tree: FileTree, named: string, options: SelectOptions): SourceMatch {
+  const path = resolvePath(tree, named, { followLast: true });
+  const entry = tree.lstat(path);
+  if (entry === undefined) throw notFound(tree, named, options);
+  const files: SelectedFile[] = [{ path, relative: '', entry }];
+  if (entry.type === 'directory') collect(tree, { path, relative: '' }, { files, exclude: options.exclude });
+  return { tree, path, name: named.slice(named.lastIndexOf('/') + 1), entry, files };
+}
+
+function collect(
+  tree: FileTree,
+  at: { path: string; relative: string },
+  { files, exclude }: { files: SelectedFile[]; exclude: PatternSet | undefined },
+): void {
+  for (const name of tree.list(at.path)) {
+    const path = at.path === '' ? name : `${at.path}/${name}`;
+    const relative = at.relative === '' ? name : `${at.relative}/${name}`;
+    const entry = tree.lstat(path);
+    if (entry === undefined) continue;
+    const excluded = exclude?.excludes(toText(relative)) ?? false;
+    if (!excluded) files.push({ path, relative, entry });
+    if (entry.type !== 'directory') continue;
+    if (!excluded) collect(tree, { path, relative }, { files, exclude });
+    else if (exclude?.canContainException(toText(relative)) === true) {
+      // The directory itself is only there to hold what an exception brought back.
+      const before = files.length;
+      files.push({ path, relative, entry });
+      collect(tree, { path, relative }, { files, exclude });
+      if (files.length === before + 1) files.pop();
+    }
+  }
+}
+
+/** COPY --parents: the root is what stands before "/./" (or the tree's root), and paths below it are kept. */
+function selectWithParents(tree: FileTree, pattern: string, options: SelectOptions): SourceMatch[] {
+  const pivot = pattern.indexOf('/./');
+  const rootPattern = pivot < 0 ? '' : pattern.slice(0, pivot);
+  const below = components(pivot < 0 ? pattern : pattern.slice(pivot + 3));
+  const roots = rootPattern === '' ? [{ path: '', below: '' }] : matchesOf(tree, rootPattern, options);
+  const required = ![...components(rootPattern), ...below].some(hasWildcard);
+  const include = options.makePatterns(below.length === 0 ? ['**'] : [below.join('/')]);
+  return roots.map(({ path: named }) => {
+    const path = resolvePath(tree, named, { followLast: true });
+    const entry = tree.lstat(path);
+    if (entry === undefined) throw notFound(tree, named, options);
+    const files: SelectedFile[] = [{ path, relative: '', entry }];
+    collectIncluded(tree, { path, relative: '' }, { files, include, exclude: options.exclude });
+    if (required && below.length > 0 && files.length === 1) {
+      throw notFound(tree, [path, ...below].filter((part) => part !== '').join('/'), options);
+    }
+    return { tree, path, name: '', entry, files };
+  });
+}
+
+function collectIncluded(
+  tree: FileTree,
+  at: { path: string; relative: string },
+  {
+    files,
+    include,
+    exclude,
+  }: { files: SelectedFile[]; include: PatternSet; exclude: PatternSet | undefined },
+): void {
+  for (const name of tree.list(at.path)) {
+    const path = at.path === '' ? name : `${at.path}/${name}`;
+    const relative = at.relative === '' ? name : `${at.relative}/${name}`;
+    const entry = tree.lstat(path);
+    if (entry === undefined) continue;
+    const text = toText(relative);
+    // An include list is an ignore list read the other way round: what it "excludes" is what is taken.
+    const taken = include.excludes(text) && !(exclude?.excludes(text) ?? false);
+    if (entry.type !== 'directory') {
+      if (taken) files.push({ path, relative, entry });
+      continue;
+    }
+    const before = files.length;
+    files.push({ path, relative, entry });
+    collectIncluded(tree, { path, relative }, { files, include, exclude });
+    if (!taken && files.length === before + 1) files.pop();
+  }
+}
+
+function notFound(tree: FileTree, path: string, { place }: SelectOptions): BuildError {
+  const slash = path.lastIndexOf('/');
+  const parent = slash < 0 ? '' : path.slice(0, slash);
+  const siblings = tree.list(parent).map(toText);
+  const near = nearestWord(toText(path.slice(slash + 1)), siblings, { ignoreCase: true });
+  const prefix = parent === '' ? '' : `${toText(parent)}/`;
+  return new BuildError('COPY_SOURCE_NOT_FOUND', `"/${toText(path)}": not found in ${place}`, {
+    suggestions: [
+      ...(near === undefined ? [] : [`Did you mean ${prefix}${near}?`]),
+      place === 'the build context'
+        ? 'Paths are relative to the build context; check that .dockerignore does not exclude it.'
+        : 'Check that the path is made there.',
+    ],
+  });
+}

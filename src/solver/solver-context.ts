@@ -1,0 +1,152 @@
+/** What every step of a build shares: the store, the inputs, the clock, and how steps are announced. */
+import { BuildError, messageOf } from '../errors.ts';
+import type { Sandbox } from '../executor/sandbox.ts';
+import type { FileTree } from '../layer/file-tree.ts';
+import { type InputRef, inputKey } from '../plan/stage-graph.ts';
+import type { Emit, StepLabel } from '../progress/event.ts';
+import type { Snapshotter } from '../snapshot/snapshotter.ts';
+import type { Store } from '../store/store.ts';
+import type { ImageResolver } from './image-resolver.ts';
+import { JobSlots } from './job-slots.ts';
+import type { LayerAccess } from './layer-access.ts';
+import type { RunSettings } from './run-settings.ts';
+import { imageState } from './stage-steps.ts';
+import type { StageState } from './step-layer.ts';
+
+export interface SolverOptions {
+  readonly store: Store;
+  readonly access: LayerAccess;
+  readonly resolver: ImageResolver;
+  /** The main build context, or a named one, as a file tree. */
+  readonly contextTree: (name: string | undefined) => Promise<FileTree>;
+  /** Present only inside the namespace. */
+  readonly execution?: ExecutionEnvironment | undefined;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly stop: (reason: unknown) => void;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** SOURCE_DATE_EPOCH, seconds. */
+  readonly epoch: number | undefined;
+  readonly jobs: number;
+}
+
+/** What it takes to run processes in root filesystems. */
+export interface ExecutionEnvironment {
+  readonly sandbox: Sandbox;
+  readonly snapshotter: Snapshotter;
+  readonly settings: RunSettings;
+}
+
+/** Tells how a running step goes on. */
+export interface StepReporter {
+  readonly label: StepLabel;
+  output(stream: 'stdout' | 'stderr', text: string): void;
+  bytes(current: number, total: number | undefined): void;
+}
+
+export class SolverContext {
+  readonly options: SolverOptions;
+  readonly #slots: JobSlots;
+  readonly #inputs = new Map<string, Promise<StageState>>();
+  #cached = 0;
+  #steps = 0;
+
+  constructor(options: SolverOptions) {
+    this.options = options;
+    this.#slots = new JobSlots(options.jobs);
+  }
+
+  get store(): Store {
+    return this.options.store;
+  }
+
+  get access(): LayerAccess {
+    return this.options.access;
+  }
+
+  get signal(): AbortSignal {
+    return this.options.signal;
+  }
+
+  get stop(): (reason: unknown) => void {
+    return this.options.stop;
+  }
+
+  /** Steps taken from the cache, and all steps, so far. */
+  get counts(): { readonly cached: number; readonly steps: number } {
+    return { cached: this.#cached, steps: this.#steps };
+  }
+
+  /** RFC 3339 time for config and history: now, or the epoch the user fixed. */
+  timestamp(): string {
+    const { epoch, clock } = this.options;
+    return new Date(epoch === undefined ? clock() : epoch * 1000).toISOString().replace(/\.000Z$/, 'Z');
+  }
+
+  /** Seconds for the mtime of files that kiln itself makes. */
+  mtime(): number {
+    return this.options.epoch ?? Math.floor(this.options.clock() / 1000);
+  }
+
+  /** An image or a context as the state of a stage, so that steps read all inputs alike. */
+  inputState(input: InputRef): Promise<StageState> {
+    const key = inputKey(input);
+    let state = this.#inputs.get(key);
+    if (state === undefined) {
+      state = imageState(this, input);
+      this.#inputs.set(key, state);
+    }
+    return state;
+  }
+
+  reportCached(label: StepLabel): void {
+    this.#steps += 1;
+    this.#cached += 1;
+    this.options.emit({ type: 'step-finished', step: label, outcome: 'cached', duration: 0 });
+  }
+
+  /** A base image that is known; its layers come when something needs them. */
+  reportBase(label: StepLabel): void {
+    this.options.emit({ type: 'step-finished', step: label, outcome: 'done', duration: 0 });
+  }
+
+  /** Runs a step in a free slot and announces its beginning and end. */
+  runStep<T>(label: StepLabel, work: (reporter: StepReporter) => Promise<T>): Promise<T> {
+    const { emit, clock, signal } = this.options;
+    return this.#slots.run(async () => {
+      signal.throwIfAborted();
+      this.#steps += 1;
+      const began = clock();
+      emit({ type: 'step-started', step: label });
+      try {
+        const result = await work({
+          label,
+          output: (stream, text) => emit({ type: 'step-output', step: label.id, stream, text }),
+          bytes: (current, total) =>
+            emit({
+              type: 'step-progress',
+              step: label.id,
+              current,
+              unit: 'bytes',
+              ...(total === undefined ? {} : { total }),
+            }),
+        });
+        emit({ type: 'step-finished', step: label, outcome: 'done', duration: clock() - began });
+        return result;
+      } catch (error) {
+        if (!signal.aborted) {
+          const code = error instanceof BuildError ? error.code : 'BUG';
+          emit({
+            type: 'step-failed',
+            step: label,
+            duration: clock() - began,
+            message: messageOf(error),
+            code,
+          });
+        }
+        throw error;
+      }
+    });
+  }
+}

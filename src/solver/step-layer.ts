@@ -1,0 +1,42 @@
+/** Layers as the solver handles them: known at once when they come from an image or the cache, promised while packed. */
+import type { ChainId, DiffId } from '../image/descriptor.ts';
+import { chainId } from '../image/descriptor.ts';
+import type { CachedLayer } from '../store/record-store.ts';
+import type { ImageLayer } from './image-resolver.ts';
+
+/** A layer whose DiffID is known. */
+export interface SettledLayer extends CachedLayer {
+  /** Set for a layer that came with an image: its blob and where that is. */
+  readonly image?: ImageLayer | undefined;
+}
+
+/** A layer on a stack; its directory may be there before its DiffID is known. */
+export interface StepLayer {
+  readonly settled: Promise<SettledLayer>;
+  /** Absolute path of the snapshot directory, when this process made it. */
+  readonly directory?: string | undefined;
+}
+
+/** What a stage has become so far. */
+export interface StageState {
+  /** Lowest first. */
+  readonly layers: readonly StepLayer[];
+  /** Definition key of the last step; of the base at first. */
+  readonly key: string;
+}
+
+/** Waits for every layer of a stack. */
+export function settle(layers: readonly StepLayer[]): Promise<SettledLayer[]> {
+  return Promise.all(layers.map(({ settled }) => settled));
+}
+
+/** ChainIDs of a stack, lowest first. */
+export function chainsOf(layers: readonly { readonly diffId: DiffId }[]): ChainId[] {
+  const chains: ChainId[] = [];
+  let chain: ChainId | undefined;
+  for (const { diffId } of layers) {
+    chain = chainId(chain, diffId);
+    chains.push(chain);
+  }
+  return chains;
+}

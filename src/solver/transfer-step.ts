@@ -1,0 +1,136 @@
+/** COPY, ADD and WORKDIR: a layer made from files, on top of what the stage is, without mounting anything. */
+import { BuildError } from '../errors.ts';
+import { emptyTree } from '../layer/empty-tree.ts';
+import type { TransferSource, TransferStep, WorkdirStep } from '../plan/step.ts';
+import { toByteString } from '../system/byte-path.ts';
+import { openArchive } from './archive-source.ts';
+import type { StepRequest } from './cache-lookup.ts';
+import { parseChmod } from './chmod.ts';
+import { DraftLayer } from './draft-layer.ts';
+import { needsLookup, type Owner, resolveOwner } from './owner.ts';
+import { type Placement, placeArchive, placeFile, placeMatch } from './place-files.ts';
+import { fetchRemote } from './remote-files.ts';
+import type { SourceMatch } from './select-sources.ts';
+import type { SolverContext, StepReporter } from './solver-context.ts';
+import type { StageState, StepLayer } from './step-layer.ts';
+import { matchesOf, type StageOf } from './step-sources.ts';
+
+interface Transfer {
+  readonly step: TransferStep;
+  readonly state: StageState;
+  readonly stageOf: StageOf;
+  readonly reporter: StepReporter;
+}
+
+/** Runs a COPY or ADD. Throws COPY_* at the instruction's line. */
+export async function executeTransfer(context: SolverContext, request: Transfer): Promise<StepLayer> {
+  const { step } = request;
+  try {
+    const draft = await fill(context, request);
+    return await pack(context, draft);
+  } catch (error) {
+    throw error instanceof BuildError ? error.at(step.location) : error;
+  }
+}
+
+/** Makes the directories of a WORKDIR that are missing. */
+export async function executeWorkdir(
+  context: SolverContext,
+  { step, state }: Pick<StepRequest, 'state'> & { readonly step: WorkdirStep },
+): Promise<StepLayer> {
+  try {
+    const below = await context.access.tree(state.layers, { contents: needsLookup(step.user) });
+    const draft = new DraftLayer(below);
+    const owner = step.user === '' ? { uid: 0, gid: 0 } : resolveOwner(step.user, () => below);
+    draft.makeDirectory(draft.resolve(toByteString(step.path.slice(1)), true), {
+      owner,
+      mtime: context.mtime(),
+    });
+    return await pack(context, draft);
+  } catch (error) {
+    throw error instanceof BuildError ? error.at(step.location) : error;
+  }
+}
+
+async function fill(context: SolverContext, request: Transfer): Promise<DraftLayer> {
+  const { step, state } = request;
+  const lookup = step.chown !== undefined && needsLookup(step.chown);
+  // --link copies onto nothing: what the stage holds is not looked at, save for names of users.
+  const image =
+    step.link && !lookup ? emptyTree : await context.access.tree(state.layers, { contents: lookup });
+  const draft = new DraftLayer(step.link ? emptyTree : image);
+  const owner: Owner | undefined =
+    step.chown === undefined ? undefined : resolveOwner(step.chown, () => image);
+  const placement: Placement = {
+    destination: step.destination,
+    owner,
+    chmod: step.chmod === undefined ? undefined : parseChmod(step.chmod),
+    mtime: context.mtime(),
+  };
+  for (const source of step.sources) await placeSource(context, { ...request, source, draft, placement });
+  return draft;
+}
+
+interface SourceRequest extends Transfer {
+  readonly source: TransferSource;
+  readonly draft: DraftLayer;
+  readonly placement: Placement;
+}
+
+async function placeSource(context: SolverContext, request: SourceRequest): Promise<void> {
+  const { source, draft, placement, step, stageOf } = request;
+  switch (source.kind) {
+    case 'inline': {
+      const bytes = Buffer.from(source.content, 'utf8');
+      const entry = { path: '', type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: placement.mtime } as const;
+      const content = { kind: 'bytes', bytes } as const;
+      placeFile(draft, { name: source.name, entry: { ...entry, size: bytes.length }, content }, placement);
+      return;
+    }
+    case 'tree':
+      for (const match of await matchesOf(context, { step, source, stageOf })) {
+        await placeTreeMatch(context, { ...request, match });
+      }
+      return;
+    case 'http':
+    case 'git':
+      return placeRemote(context, request, await fetchRemote(context, { ...request, source }));
+  }
+}
+
+async function placeTreeMatch(
+  context: SolverContext,
+  { match, draft, placement, step }: SourceRequest & { match: SourceMatch },
+): Promise<void> {
+  const unpack = step.unpack ?? step.instruction === 'ADD';
+  if (unpack && match.entry.type === 'file') {
+    const items = await openArchive(context, match.tree.content(match.path));
+    if (items !== undefined) {
+      placeArchive(draft, items, placement);
+      return;
+    }
+  }
+  placeMatch(draft, match, placement);
+}
+
+async function placeRemote(
+  context: SolverContext,
+  { draft, placement, step }: SourceRequest,
+  match: SourceMatch,
+): Promise<void> {
+  if (match.entry.type === 'file' && step.unpack === true) {
+    const items = await openArchive(context, match.tree.content(match.path));
+    if (items !== undefined) return placeArchive(draft, items, placement);
+  }
+  placeMatch(draft, match, placement);
+}
+
+async function pack(context: SolverContext, draft: DraftLayer): Promise<StepLayer> {
+  const settled = context.access.packTree({
+    items: draft.items(),
+    created: context.timestamp(),
+  });
+  // COPY is done when its layer is: a failure to read a source belongs to this step.
+  await settled;
+  return { settled };
+}

@@ -1,0 +1,119 @@
+/** index.json of the layout: image names and the manifests they stand for. Changed under a lock, by rename. */
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError } from '../errors.ts';
+import { type Descriptor, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
+import { writeFileAtomic } from '../system/files.ts';
+import { lockFile } from '../system/libc.ts';
+
+/** image-spec, annotations.md: the name of an entry in an image layout's index. */
+export const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** When the name was given, so that lists can be sorted; RFC 3339. */
+const TAGGED_AT = 'dev.kiln.tagged-at';
+
+export interface NamedImage {
+  /** Full name: docker.io/library/app:latest. */
+  readonly name: string;
+  readonly descriptor: Descriptor;
+  readonly taggedAt?: string | undefined;
+}
+
+interface Index {
+  readonly schemaVersion: 2;
+  readonly mediaType: string;
+  readonly manifests: readonly Descriptor[];
+}
+
+export class NameStore {
+  readonly #root: string;
+  readonly #path: string;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#path = join(root, 'index.json');
+  }
+
+  /** Every named image, in the order they were named. */
+  list(): NamedImage[] {
+    return this.#read().manifests.flatMap((descriptor) => {
+      const name = descriptor.annotations?.[REF_NAME];
+      if (name === undefined) return [];
+      return [{ name, descriptor: plain(descriptor), taggedAt: descriptor.annotations?.[TAGGED_AT] }];
+    });
+  }
+
+  /** The manifest a full name stands for. */
+  get(name: string): Descriptor | undefined {
+    return this.list().find((image) => image.name === name)?.descriptor;
+  }
+
+  /** Gives names to a manifest; a name that stood for another one moves. Writes nothing when all stand already. */
+  set(names: readonly string[], descriptor: Descriptor, now: Date): void {
+    const stand = (index: Index): boolean =>
+      names.every((name) =>
+        index.manifests.some(
+          (entry) => entry.annotations?.[REF_NAME] === name && entry.digest === descriptor.digest,
+        ),
+      );
+    if (stand(this.#read())) return;
+    this.#change((manifests) => [
+      ...manifests.filter((entry) => !names.includes(entry.annotations?.[REF_NAME] ?? '')),
+      ...names.map((name) => ({
+        ...descriptor,
+        annotations: { ...descriptor.annotations, [REF_NAME]: name, [TAGGED_AT]: now.toISOString() },
+      })),
+    ]);
+  }
+
+  /** Takes names away; returns those that were there. */
+  remove(names: readonly string[]): string[] {
+    const removed: string[] = [];
+    this.#change((manifests) =>
+      manifests.filter((entry) => {
+        const name = entry.annotations?.[REF_NAME];
+        if (name === undefined || !names.includes(name)) return true;
+        removed.push(name);
+        return false;
+      }),
+    );
+    return removed;
+  }
+
+  #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): void {
+    const lock = openSync(join(this.#root, 'index.lock'), 'a');
+    try {
+      lockFile(lock, 'exclusive', true);
+      const index = this.#read();
+      const content = JSON.stringify({ ...index, manifests: edit(index.manifests) });
+      writeFileAtomic(this.#path, content, { temporary: join(this.#root, 'tmp') });
+    } finally {
+      closeSync(lock);
+    }
+  }
+
+  #read(): Index {
+    const index: unknown = JSON.parse(readFileSync(this.#path, 'utf8'));
+    if (
+      typeof index === 'object' &&
+      index !== null &&
+      'manifests' in index &&
+      Array.isArray(index.manifests)
+    ) {
+      const manifests = index.manifests.filter(
+        (entry: unknown): entry is Descriptor =>
+          typeof entry === 'object' && entry !== null && 'digest' in entry && isDigest(entry.digest),
+      );
+      return { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
+    }
+    throw new BuildError('STORE_CORRUPT_INDEX', `${this.#path} is not an image index`, {
+      suggestions: [`Move ${this.#root} away; images can be built or pulled again.`],
+    });
+  }
+}
+
+/** The descriptor without the annotations that belong to the index entry. */
+function plain({ annotations, ...rest }: Descriptor): Descriptor {
+  const { [REF_NAME]: _name, [TAGGED_AT]: _at, ...others } = annotations ?? {};
+  return Object.keys(others).length === 0 ? rest : { ...rest, annotations: others };
+}

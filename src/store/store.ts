@@ -1,0 +1,144 @@
+/**
+ * The local store: an OCI image layout (image-layout.md) that any OCI tool can read, plus what kiln keeps beside it.
+ *
+ *   oci-layout, index.json, blobs/sha256/…   the layout
+ *   layers/      tables of contents and known compressed forms of layers, by DiffID
+ *   snapshots/   unpacked layers (overlay upper directories); chains/ names them by ChainID
+ *   cache/       cache records; mounts/ holds cache mounts
+ *   tmp/         work in progress; one locked directory a process
+ *
+ * Everything is written under tmp/ and renamed, so a reader never sees half a file and a crash loses only what was
+ * in flight. Only index.json is shared state that changes; it is changed under a lock.
+ */
+import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
+import { lockFile } from '../system/libc.ts';
+import { BlobStore } from './blob-store.ts';
+import { LayerStore } from './layer-store.ts';
+import { NameStore } from './name-store.ts';
+import { RecordStore } from './record-store.ts';
+
+const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
+
+/** Files in tmp/ that belong to no session are drafts of a crashed process once they are this old. */
+const DRAFT_AGE_MS = 3_600_000;
+
+export class Store {
+  readonly root: string;
+  readonly blobs: BlobStore;
+  readonly names: NameStore;
+  readonly layers: LayerStore;
+  readonly records: RecordStore;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.blobs = new BlobStore(root);
+    this.names = new NameStore(root);
+    this.layers = new LayerStore(root);
+    this.records = new RecordStore(root);
+  }
+
+  /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */
+  static open(root: string): Store {
+    try {
+      if (statSync(join(root, 'oci-layout'), { throwIfNoEntry: false }) === undefined) Store.#create(root);
+    } catch (error) {
+      throw diskError(error, root);
+    }
+    return new Store(root);
+  }
+
+  static #create(root: string): void {
+    makeDirectories(root, 0o700);
+    for (const folder of [
+      'blobs',
+      'blobs/sha256',
+      'layers',
+      'snapshots',
+      'chains',
+      'cache',
+      'mounts',
+      'tmp',
+    ]) {
+      makeDirectories(join(root, folder));
+    }
+    const temporary = join(root, 'tmp');
+    if (statSync(join(root, 'index.json'), { throwIfNoEntry: false }) === undefined) {
+      const empty = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
+      writeFileAtomic(join(root, 'index.json'), JSON.stringify(empty), { temporary });
+    }
+    writeFileAtomic(join(root, 'oci-layout'), LAYOUT, { temporary });
+  }
+
+  get temporary(): string {
+    return join(this.root, 'tmp');
+  }
+
+  /** A directory of this process's own under tmp/, locked for as long as the process lives. */
+  openSession(): Session {
+    const directory = join(this.temporary, `session-${randomName()}`);
+    try {
+      makeDirectories(directory, 0o700);
+    } catch (error) {
+      throw diskError(error, directory);
+    }
+    const fd = openSync(directory, 'r');
+    lockFile(fd, 'exclusive', true);
+    return new Session(directory, fd);
+  }
+
+  /**
+   * Removes what crashed processes left in tmp/. Directories of living processes are locked and stay.
+   * Call inside the namespace: leftovers may belong to many owners.
+   */
+  sweepTemporary(now: number): void {
+    for (const name of readdirSync(this.temporary)) {
+      const path = join(this.temporary, name);
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) continue;
+      if (!stat.isDirectory()) {
+        if (now - stat.mtimeMs > DRAFT_AGE_MS) removeTree(path);
+        continue;
+      }
+      const fd = openSync(path, 'r');
+      try {
+        if (lockFile(fd, 'exclusive', false)) removeTree(path);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+}
+
+/** One process's scratch space in the store. */
+export class Session {
+  readonly directory: string;
+  readonly #fd: number;
+  #count = 0;
+
+  constructor(directory: string, fd: number) {
+    this.directory = directory;
+    this.#fd = fd;
+  }
+
+  /** Makes an empty directory in the session, named so that people can tell what it was for. */
+  makeDirectory(purpose: string): string {
+    this.#count += 1;
+    const path = join(this.directory, `${this.#count}-${purpose}`);
+    makeDirectories(path, 0o755);
+    return path;
+  }
+
+  /** Path for a new file in the session. */
+  draft(purpose: string): string {
+    this.#count += 1;
+    return join(this.directory, `${this.#count}-${purpose}`);
+  }
+
+  /** Removes the session and all in it. */
+  close(): void {
+    removeTree(this.directory);
+    closeSync(this.#fd);
+  }
+}
