@@ -3,7 +3,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../build-request.ts';
 import { failureEvent } from '../progress/error-report.ts';
-import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
+import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
 import { toBuildRequest } from './build-options.ts';
 import { KilnCommand } from './kiln-command.ts';
 
@@ -113,6 +113,7 @@ export default class Build extends KilnCommand {
       emit({
         type: 'build-started',
         dockerfile: request.dockerfile.path,
+        ...(request.target === undefined ? {} : { target: request.target }),
         platform: `${platform.os}/${platform.architecture}`,
       });
       const { runBuild } = await import('../run-build.ts');
@@ -141,6 +142,8 @@ export default class Build extends KilnCommand {
       const reason: unknown = signal.aborted ? signal.reason : error;
       emit(failureEvent(reason, now() - began));
       reporter.close();
+      const resolved = resolveMode(mode, { isTTY: stderr.isTTY, env });
+      this.shown = { reported: resolved === 'json', output: resolved !== 'tty' };
       throw reason;
     }
   }

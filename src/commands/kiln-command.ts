@@ -31,6 +31,9 @@ export abstract class KilnCommand extends Command {
     }),
   };
 
+  /** What the reader has seen of a failure already: all of it (JSON events), or a step's output (a live view). */
+  protected shown = { reported: false, output: true };
+
   /** Absolute directory of the store: the flag, KILN_HOME, XDG_DATA_HOME/kiln, or ~/.local/share/kiln. */
   protected storeRoot(flag: string | undefined): string {
     const { KILN_HOME, XDG_DATA_HOME, HOME } = process.env;
@@ -61,8 +64,12 @@ export abstract class KilnCommand extends Command {
     const shown = isUsageError(error) ? usageError(error) : error;
     const { env, stderr } = process;
     const color = wantsColor({ isTTY: stderr.isTTY, env });
-    const report = renderError(shown, { color, debug: env['KILN_DEBUG'] === '1', columns: stderr.columns });
-    stderr.write(`${report}\n`);
+    const { reported, output } = this.shown;
+    if (!reported) {
+      stderr.write(
+        renderError(shown, { color, debug: env['KILN_DEBUG'] === '1', columns: stderr.columns, output }),
+      );
+    }
     process.exitCode = shown instanceof BuildError ? shown.exitStatus : 1;
   }
 

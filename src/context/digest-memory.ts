@@ -54,7 +54,7 @@ export class DigestMemory {
   }
 
   get(path: string, identity: FileIdentity): RememberedFile | undefined {
-    const line = this.#lines.get(escape(path));
+    const line = this.#lines.get(escapeName(path));
     if (line === undefined) return undefined;
     const stamp = stampOf(identity);
     if (!line.startsWith(stamp)) return undefined;
@@ -68,7 +68,7 @@ export class DigestMemory {
     const grain = coarse ? COARSE_GRAIN_MS : FINE_GRAIN_MS;
     if (now - identity.ctimeMs < grain || now - identity.mtimeMs < grain) return;
     const line = `${stampOf(identity)}${file.digest.slice(7)}\0${file.xattrs}`;
-    this.#lines.set(escape(path), line);
+    this.#lines.set(escapeName(path), line);
     this.#changed = true;
   }
 
@@ -86,6 +86,6 @@ function stampOf({ size, mtimeMs, ctimeMs, ino }: FileIdentity): string {
 }
 
 /** Newlines are legal in names and separate records here. Byte strings stay ASCII-safe by JSON's escapes. */
-function escape(path: string): string {
+function escapeName(path: string): string {
   return /[\n%\x80-\xff]/.test(path) ? encodeURIComponent(path) : path;
 }

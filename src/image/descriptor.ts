@@ -63,9 +63,10 @@ export function compressionOf(mediaType: string): Compression | undefined {
       mediaType,
     )
   ) {
-    if (mediaType.endsWith('gzip')) return 'gzip';
-    if (mediaType.endsWith('zstd')) return 'zstd';
-    return 'uncompressed';
+    if (/\.tar[.+]gzip$/.test(mediaType)) return 'gzip';
+    if (/\.tar[.+]zstd$/.test(mediaType)) return 'zstd';
+    // Whatever else stands behind "tar" (such as +encrypted) is nothing that can be read.
+    return mediaType.endsWith('.tar') ? 'uncompressed' : undefined;
   }
   return undefined;
 }

@@ -318,7 +318,11 @@ function readPlatform(value: unknown, where: string): { platform?: Platform } {
 
 /** Refuses a manifest whose layers kiln cannot unpack, such as an encrypted image. Throws IMAGE_UNSUPPORTED_MANIFEST. */
 export function checkLayersReadable(manifest: ImageManifest): void {
-  const wrong = manifest.layers.find((layer) => compressionOf(layer.mediaType) === undefined);
+  const wrong = manifest.layers.find(
+    // An ending of its own, such as "+encrypted", is a format of its own.
+    ({ mediaType }) =>
+      compressionOf(mediaType) === undefined || !/\.tar(?:[+.](?:gzip|zstd))?$/.test(mediaType),
+  );
   if (wrong !== undefined) throw unsupported(`a layer of type ${wrong.mediaType}`);
 }
 

@@ -49,7 +49,7 @@ export function parsePlatform(text: string, host: Platform): Platform {
   if (first === 'local') return normalizePlatform(host);
   const name = first.toLowerCase();
   if (OS_NAMES.has(name)) return normalizePlatform({ ...host, os: name });
-  if (ARCHITECTURES.has(name) || name in ARCHITECTURE_ALIASES)
+  if (ARCHITECTURES.has(name) || Object.hasOwn(ARCHITECTURE_ALIASES, name))
     return normalizePlatform(platform(host.os, name));
   throw invalid(text);
 }

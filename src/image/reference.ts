@@ -16,7 +16,7 @@ export interface ImageReference {
 }
 
 /** The registry that short names mean. */
-export const DEFAULT_REGISTRY = 'docker.io';
+const DEFAULT_REGISTRY = 'docker.io';
 
 const MAX_REPOSITORY_LENGTH = 255;
 /** Far above any valid reference; keeps the patterns below from seeing a megabyte of text. */
@@ -37,6 +37,9 @@ export function parseReference(text: string): ImageReference {
   if (text === '') throw invalid(text, 'it is empty', 'Write a name such as alpine:3.20.');
   if (text.length > MAX_REFERENCE_LENGTH)
     throw invalid(text, `it is longer than ${MAX_REFERENCE_LENGTH} characters`);
+  if (/^[a-z]+:\/\//.test(text)) {
+    throw invalid(text, 'it starts with a URL scheme', `Write ${text.replace(/^[a-z]+:\/\//, '')}.`);
+  }
   const { name, tag, digest } = splitSuffixes(text);
   const { registry, path } = splitRegistry(name);
   checkRegistry(text, registry);
@@ -131,13 +134,6 @@ function checkRegistry(text: string, registry: string): void {
 }
 
 function checkRepository(text: string, path: string): void {
-  if (/^\/\/|^\//.test(path) && /^https?:/.test(text)) {
-    throw invalid(
-      text,
-      'it starts with a URL scheme',
-      'Leave out https://: a reference starts with the host.',
-    );
-  }
   if (path.length > MAX_REPOSITORY_LENGTH) {
     throw invalid(
       text,

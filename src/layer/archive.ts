@@ -7,7 +7,8 @@ import { toFsPath } from '../system/byte-path.ts';
 import type { Entry } from './entry.ts';
 import { safePath } from './layer-entry.ts';
 import type { PackItem } from './pack-tree.ts';
-import { TarReader } from './tar-reader.ts';
+import { BLOCK } from './tar-header.ts';
+import { checksumOf, TarReader } from './tar-reader.ts';
 
 export type ArchiveCompression = 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
@@ -22,13 +23,7 @@ export function archiveCompression(head: Buffer): ArchiveCompression | undefined
 
 /** True when the bytes begin with a tar header whose checksum is right. */
 export function isTarHeader(head: Buffer): boolean {
-  if (head.length < 512) return false;
-  const block = head.subarray(0, 512);
-  if (block.every((byte) => byte === 0)) return false;
-  let sum = 8 * 0x20;
-  for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
-  const text = block.toString('latin1', 148, 156).replaceAll('\0', ' ').trim();
-  return /^[0-7]+$/.test(text) && Number.parseInt(text, 8) === sum;
+  return head.length >= BLOCK && head[0] !== 0 && checksumOf(head.subarray(0, BLOCK)) !== undefined;
 }
 
 const CHUNK = 1 << 20;

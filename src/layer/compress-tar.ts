@@ -1,7 +1,8 @@
 /** A compressed form of a tar that is there already. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import type { Compression } from '../image/descriptor.ts';
-import { BLOCK_BYTES, type CompressedBlob, makeCompressor } from './compress.ts';
+import { diskError } from '../system/files.ts';
+import { type CompressedBlob, makeCompressor } from './compress.ts';
 
 export interface CompressRequest {
   readonly tar: string;
@@ -11,30 +12,23 @@ export interface CompressRequest {
   readonly path: string;
 }
 
-/** Gives the same bytes as packing with that form would have. */
-export async function compressTar({
-  tar,
-  compression,
-  level,
-  path,
-}: CompressRequest): Promise<CompressedBlob> {
+const CHUNK = 1 << 20;
+
+/** Gives the same bytes as packing with that form would have. On failure nothing stays. Throws STORE_DISK_FULL. */
+export async function compressTar({ tar, compression, level, path }: CompressRequest): Promise<CompressedBlob> {
   const compressor = makeCompressor({ compression, level }, path);
   const fd = openSync(tar, 'r');
   try {
+    const chunk = Buffer.allocUnsafe(CHUNK);
     for (;;) {
-      const block = Buffer.allocUnsafe(BLOCK_BYTES);
-      let fill = 0;
-      while (fill < BLOCK_BYTES) {
-        const count = readSync(fd, block, fill, BLOCK_BYTES - fill, null);
-        if (count === 0) break;
-        fill += count;
-      }
-      if (fill > 0) await compressor.push(fill === BLOCK_BYTES ? block : block.subarray(0, fill));
-      if (fill < BLOCK_BYTES) return await compressor.finish();
+      const count = readSync(fd, chunk, 0, CHUNK, null);
+      if (count === 0) return await compressor.finish();
+      await compressor.push(chunk.subarray(0, count));
     }
   } catch (error) {
     compressor.abandon();
-    throw error;
+    rmSync(path, { force: true });
+    throw diskError(error, path);
   } finally {
     closeSync(fd);
   }

@@ -1,23 +1,22 @@
 /**
- * Layer compression in blocks on zlib's thread pool. What comes out is a pure function of the bytes and the level:
- * blocks have a fixed size, whatever the number of cores.
+ * Layer compression in units of a fixed size on zlib's thread pool. What comes out is a pure function of the bytes and
+ * the level: neither the number of cores nor the pieces the bytes arrive in have a say.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
 
-/** Bytes of one block that the writer hands on. */
-export const BLOCK_BYTES = 1 << 20;
-
-/** deflate's window: each block is compressed with the end of the one before as its dictionary. */
+/** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
 const WINDOW = 32 << 10;
 
-/** Blocks that form one zstd frame. */
-const ZSTD_FRAME_BLOCKS = 4;
+const GZIP_UNIT = 1 << 20;
 
-/** Blocks under way per compressor; more would only hold memory. */
-const IN_FLIGHT = 8;
+/** Each unit is a frame of its own (RFC 8878, 3.1), so it is larger: a frame cannot look back into the one before. */
+const ZSTD_UNIT = 4 << 20;
+
+/** Bytes under way per compressor: enough for the threads of the pool, and no more memory than that. */
+const IN_FLIGHT_BYTES = 16 << 20;
 
 export const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
 
@@ -32,69 +31,37 @@ export interface CompressedBlob {
   readonly path: string;
 }
 
-/** Takes the uncompressed bytes in blocks and writes the compressed blob to a file. */
-export interface BlockCompressor {
-  /** The block must not change afterwards. A promise is returned when the caller should wait before the next one. */
-  push(block: Buffer): Promise<void> | undefined;
+/** Takes the uncompressed bytes and writes the compressed blob to a file. */
+export interface BlobCompressor {
+  /** Copies the bytes. A promise is returned when the caller should wait before going on. */
+  push(bytes: Buffer): Promise<void> | undefined;
+  /** Waits for all that is under way. */
   finish(): Promise<CompressedBlob>;
   /** Closes the file; for a layer that failed. */
   abandon(): void;
 }
 
-/** A compressor that writes to `path`. */
+/** A compressor that writes to `path`, which must not exist. */
 export function makeCompressor(
-  form: { readonly compression: Exclude<Compression, 'uncompressed'>; readonly level: number | undefined },
+  {
+    compression,
+    level,
+  }: { readonly compression: Exclude<Compression, 'uncompressed'>; readonly level: number | undefined },
   path: string,
-): BlockCompressor {
-  return form.compression === 'gzip' ? new GzipWriter(form.level, path) : new ZstdWriter(form.level, path);
+): BlobCompressor {
+  const blob = { compression, level, path } as const;
+  return compression === 'gzip'
+    ? new UnitCompressor(gzipFormat(level), { ...blob, mediaType: MEDIA_TYPE.ociLayerGzip })
+    : new UnitCompressor(zstdFormat(level), { ...blob, mediaType: MEDIA_TYPE.ociLayerZstd });
 }
 
-/** Writes results in the order of their blocks, with digest and size. */
-class OrderedFile {
-  readonly #fd: number;
-  readonly #hash: Hash = createHash('sha256');
-  #size = 0;
-  #queue: Promise<Buffer>[] = [];
-  #closed = false;
-
-  constructor(path: string) {
-    this.#fd = openSync(path, 'wx', 0o644);
-  }
-
-  write(bytes: Buffer): void {
-    this.#hash.update(bytes);
-    for (let written = 0; written < bytes.length; ) written += writeSync(this.#fd, bytes, written);
-    this.#size += bytes.length;
-  }
-
-  enqueue(result: Promise<Buffer>): Promise<void> | undefined {
-    // A failure is met when the queue is drained; until then it must not count as unhandled.
-    result.catch(() => undefined);
-    this.#queue.push(result);
-    return this.#queue.length >= IN_FLIGHT ? this.#drain(IN_FLIGHT / 2) : undefined;
-  }
-
-  async finish(): Promise<{ digest: Digest; size: number }> {
-    await this.#drain(0);
-    this.close();
-    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
-  }
-
-  close(): void {
-    if (!this.#closed) closeSync(this.#fd);
-    this.#closed = true;
-  }
-
-  async drain(): Promise<void> {
-    await this.#drain(0);
-  }
-
-  async #drain(leave: number): Promise<void> {
-    while (this.#queue.length > leave) {
-      const first = this.#queue.shift();
-      if (first !== undefined) this.write(await first);
-    }
-  }
+interface Format {
+  /** Bytes compressed at a time. */
+  readonly unit: number;
+  readonly head: Buffer;
+  /** Called in the order of the units; they are compressed side by side. */
+  compress(unit: Buffer): Promise<Buffer>;
+  tail(): Buffer;
 }
 
 /** RFC 1952 header: deflate, no name, no time, unknown system. */
@@ -103,91 +70,131 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 /** An empty last block with fixed Huffman codes (RFC 1951): ends a stream of sync-flushed blocks. */
 const DEFLATE_END = Buffer.from([3, 0]);
 
-class GzipWriter implements BlockCompressor {
-  readonly #file: OrderedFile;
-  readonly #path: string;
-  readonly #level: number | undefined;
-  #dictionary: Buffer | undefined;
-  #crc = 0;
-  #length = 0;
-
-  constructor(level: number | undefined, path: string) {
-    this.#level = level;
-    this.#path = path;
-    this.#file = new OrderedFile(path);
-    this.#file.write(GZIP_HEADER);
-  }
-
-  push(block: Buffer): Promise<void> | undefined {
-    this.#crc = crc32(block, this.#crc);
-    this.#length += block.length;
-    const options = {
-      level: this.#level ?? DEFAULT_LEVEL.gzip,
-      finishFlush: constants.Z_SYNC_FLUSH,
-      ...(this.#dictionary === undefined ? {} : { dictionary: this.#dictionary }),
-    };
-    this.#dictionary = block.subarray(Math.max(0, block.length - WINDOW));
-    return this.#file.enqueue(
-      new Promise((resolve, reject) => {
-        deflateRaw(block, options, (error, result) => (error === null ? resolve(result) : reject(error)));
-      }),
-    );
-  }
-
-  async finish(): Promise<CompressedBlob> {
-    await this.#file.drain();
-    const trailer = Buffer.alloc(8);
-    trailer.writeUInt32LE(this.#crc, 0);
-    trailer.writeUInt32LE(this.#length % 2 ** 32, 4);
-    this.#file.write(Buffer.concat([DEFLATE_END, trailer]));
-    const { digest, size } = await this.#file.finish();
-    const mediaType = MEDIA_TYPE.ociLayerGzip;
-    return { compression: 'gzip', level: this.#level, mediaType, digest, size, path: this.#path };
-  }
-
-  abandon(): void {
-    this.#file.close();
-  }
+/** One gzip member, made of units that end in a sync flush. */
+function gzipFormat(level: number | undefined): Format {
+  let dictionary: Buffer | undefined;
+  let crc = 0;
+  let length = 0;
+  return {
+    unit: GZIP_UNIT,
+    head: GZIP_HEADER,
+    compress: (unit) => {
+      crc = crc32(unit, crc);
+      length += unit.length;
+      const options = {
+        level: level ?? DEFAULT_LEVEL.gzip,
+        finishFlush: constants.Z_SYNC_FLUSH,
+        // Room for the whole result: one trip to the thread pool, not one for every 16 KiB.
+        chunkSize: unit.length + (unit.length >> 8) + 1024,
+        ...(dictionary === undefined ? {} : { dictionary }),
+      };
+      dictionary = Buffer.from(unit.subarray(Math.max(0, unit.length - WINDOW)));
+      return new Promise((resolve, reject) => {
+        deflateRaw(unit, options, (error, result) => (error === null ? resolve(result) : reject(error)));
+      });
+    },
+    tail: () => {
+      const trailer = Buffer.alloc(8);
+      trailer.writeUInt32LE(crc, 0);
+      trailer.writeUInt32LE(length % 2 ** 32, 4);
+      return Buffer.concat([DEFLATE_END, trailer]);
+    },
+  };
 }
 
-class ZstdWriter implements BlockCompressor {
-  readonly #file: OrderedFile;
-  readonly #path: string;
-  readonly #level: number | undefined;
-  #frame: Buffer[] = [];
+/** Zstandard frames one after another, each with its size and checksum left to its header's defaults. */
+function zstdFormat(level: number | undefined): Format {
+  const params = { [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_LEVEL.zstd };
+  return {
+    unit: ZSTD_UNIT,
+    head: Buffer.alloc(0),
+    compress: (unit) =>
+      new Promise((resolve, reject) => {
+        const options = { params, chunkSize: (unit.length >> 1) + 1024 };
+        zstdCompress(unit, options, (error, result) => (error === null ? resolve(result) : reject(error)));
+      }),
+    tail: () => Buffer.alloc(0),
+  };
+}
 
-  constructor(level: number | undefined, path: string) {
-    this.#level = level;
-    this.#path = path;
-    this.#file = new OrderedFile(path);
+class UnitCompressor implements BlobCompressor {
+  readonly #format: Format;
+  readonly #blob: Omit<CompressedBlob, 'digest' | 'size'>;
+  readonly #fd: number;
+  readonly #hash: Hash = createHash('sha256');
+  readonly #limit: number;
+  #size = 0;
+  #closed = false;
+  #unit: Buffer | undefined;
+  #fill = 0;
+  #units = 0;
+  /** Buffers whose unit is written, for the next ones. */
+  readonly #free: Buffer[] = [];
+  /** One promise a unit under way, oldest first: fulfilled when it and all before it are written. */
+  readonly #written: Promise<void>[] = [];
+
+  constructor(format: Format, blob: Omit<CompressedBlob, 'digest' | 'size'>) {
+    this.#format = format;
+    this.#blob = blob;
+    this.#limit = IN_FLIGHT_BYTES / format.unit;
+    this.#fd = openSync(blob.path, 'wx', 0o644);
+    this.#write(format.head);
   }
 
-  push(block: Buffer): Promise<void> | undefined {
-    this.#frame.push(block);
-    return this.#frame.length === ZSTD_FRAME_BLOCKS ? this.#compress() : undefined;
+  push(bytes: Buffer): Promise<void> | undefined {
+    for (let at = 0; at < bytes.length; ) {
+      this.#unit ??= this.#free.pop() ?? Buffer.allocUnsafe(this.#format.unit);
+      const count = bytes.copy(this.#unit, this.#fill, at);
+      at += count;
+      this.#fill += count;
+      if (this.#fill === this.#format.unit) this.#compress(this.#unit);
+    }
+    // The middle one: threads have work left while the caller fills the next units.
+    return this.#written.length < this.#limit ? undefined : this.#written[this.#written.length >> 1];
   }
 
   async finish(): Promise<CompressedBlob> {
-    if (this.#frame.length > 0) this.#compress();
-    const { digest, size } = await this.#file.finish();
-    const mediaType = MEDIA_TYPE.ociLayerZstd;
-    return { compression: 'zstd', level: this.#level, mediaType, digest, size, path: this.#path };
+    // A blob of no bytes still needs one unit: zstd has no head of its own.
+    if (this.#unit !== undefined || this.#units === 0) this.#compress(this.#unit ?? Buffer.alloc(0));
+    await this.#written.at(-1);
+    this.#write(this.#format.tail());
+    this.abandon();
+    return { ...this.#blob, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
   }
 
   abandon(): void {
-    this.#file.close();
+    if (!this.#closed) closeSync(this.#fd);
+    this.#closed = true;
   }
 
-  #compress(): Promise<void> | undefined {
-    const content = Buffer.concat(this.#frame);
-    this.#frame = [];
-    const params = { [constants.ZSTD_c_compressionLevel]: this.#level ?? DEFAULT_LEVEL.zstd };
-    return this.#file.enqueue(
-      new Promise((resolve, reject) => {
-        zstdCompress(content, { params }, (error, result) =>
-          error === null ? resolve(result) : reject(error),
-        );
-      }),
-    );
+  #compress(buffer: Buffer): void {
+    const result = this.#format.compress(buffer.subarray(0, this.#fill));
+    this.#unit = undefined;
+    this.#fill = 0;
+    this.#units += 1;
+    const before = this.#written.at(-1);
+    const written = this.#writeAfter(before, { result, buffer });
+    // A failure is met by whoever waits; until then it must not count as unhandled.
+    written.catch(() => undefined);
+    this.#written.push(written);
+  }
+
+  async #writeAfter(
+    before: Promise<void> | undefined,
+    { result, buffer }: { result: Promise<Buffer>; buffer: Buffer },
+  ): Promise<void> {
+    result.catch(() => undefined);
+    await before;
+    const bytes = await result;
+    if (this.#closed) return;
+    this.#write(bytes);
+    this.#free.push(buffer);
+    this.#written.shift();
+  }
+
+  #write(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
+    this.#size += bytes.length;
   }
 }

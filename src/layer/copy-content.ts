@@ -1,55 +1,108 @@
 /** Bytes of files into a layer being written. A file that changes meanwhile is an error, never a wrong tar. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { toFsPath, toText } from '../system/byte-path.ts';
 import type { FileContent } from './file-tree.ts';
 import type { LayerWriter } from './layer-writer.ts';
 
-/** Appends exactly `size` bytes of the content. Throws COPY_FILE_CHANGED or COPY_UNREADABLE. */
-export async function copyContent(
-  writer: LayerWriter,
-  content: FileContent,
-  { size, shown }: { size: number; shown: string },
-): Promise<void> {
-  if (content.kind === 'bytes') {
-    if (content.bytes.length !== size) throw changed(shown);
-    writer.data(Buffer.from(content.bytes));
-    writer.end(size);
-    return;
-  }
-  const fd = open(content.path, shown);
-  try {
-    if (content.kind === 'file' && fstatSync(fd).size !== size) throw changed(shown);
-    let position = content.kind === 'range' ? content.offset : 0;
-    for (let left = size; left > 0; ) {
-      const room = writer.room();
-      const count = readSync(fd, room, 0, Math.min(left, room.length), position);
-      if (count === 0) throw changed(shown);
-      writer.filled(count);
-      position += count;
-      left -= count;
-      const behind = writer.behind();
-      if (behind !== undefined) await behind;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  writer.end(size);
+/** A file that became a symlink is not followed, one that became a FIFO is not waited for. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** What a file was when its entry was made. */
+export interface Expected {
+  /** Bytes. */
+  readonly size: number;
+  /** Byte string, for messages. */
+  readonly shown: string;
 }
 
-function open(path: string, shown: string): number {
+/** Copies files into one layer. Keeps the tar open that the last range was in: thousands come from the same one. */
+export class ContentCopier {
+  readonly #writer: LayerWriter;
+  #tar: { readonly path: string; readonly fd: number } | undefined;
+
+  constructor(writer: LayerWriter) {
+    this.#writer = writer;
+  }
+
+  /**
+   * Appends exactly `size` bytes, more than none. Done when it returns, unless it returns a promise.
+   * Throws COPY_FILE_CHANGED or COPY_UNREADABLE.
+   */
+  copy(content: FileContent, expected: Expected): Promise<void> | undefined {
+    if (content.kind === 'bytes') {
+      if (content.bytes.length !== expected.size) throw changed(expected);
+      // What came from another thread is a plain Uint8Array.
+      const { buffer, byteOffset, length } = content.bytes;
+      this.#writer.data(Buffer.from(buffer, byteOffset, length));
+      return this.#writer.behind();
+    }
+    if (content.kind === 'range') {
+      return this.#read(this.#openTar(content.path, expected), {
+        ...expected,
+        position: content.offset,
+        left: expected.size,
+      });
+    }
+    return this.#copyFile(content.path, expected);
+  }
+
+  /** Closes what is still open. */
+  close(): void {
+    if (this.#tar !== undefined) closeSync(this.#tar.fd);
+    this.#tar = undefined;
+  }
+
+  #copyFile(path: string, expected: Expected): Promise<void> | undefined {
+    const fd = open(path, expected, OPEN_FLAGS);
+    let rest: Promise<void> | undefined;
+    try {
+      if (fstatSync(fd).size !== expected.size) throw changed(expected);
+      rest = this.#read(fd, { ...expected, position: null, left: expected.size });
+    } finally {
+      if (rest === undefined) closeSync(fd);
+    }
+    return rest?.finally(() => closeSync(fd));
+  }
+
+  /** Reads while compression keeps up; the rest, if any, in the promise. */
+  #read(fd: number, state: Expected & { position: number | null; left: number }): Promise<void> | undefined {
+    let { position, left } = state;
+    while (left > 0) {
+      const count = this.#writer.readFrom(fd, position);
+      if (count === 0) throw changed(state);
+      left -= count;
+      if (position !== null) position += count;
+      const behind = this.#writer.behind();
+      if (behind !== undefined) return behind.then(() => this.#read(fd, { ...state, position, left }));
+    }
+    return undefined;
+  }
+
+  #openTar(path: string, expected: Expected): number {
+    if (this.#tar?.path !== path) {
+      this.close();
+      this.#tar = { path, fd: open(path, expected, constants.O_RDONLY) };
+    }
+    return this.#tar.fd;
+  }
+}
+
+function open(path: string, expected: Expected, flags: number): number {
   try {
-    return openSync(toFsPath(path), 'r');
+    return openSync(toFsPath(path), flags);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') throw changed(shown);
-    throw new BuildError('COPY_UNREADABLE', `cannot read ${toText(shown)}: ${messageOf(error)}`, {
+    const code = systemErrorCode(error) ?? '';
+    if (code === 'ENOENT' || code === 'ELOOP' || code === 'ENOTDIR' || code === 'ENXIO')
+      throw changed(expected);
+    throw new BuildError('COPY_UNREADABLE', `cannot read ${toText(expected.shown)}: ${messageOf(error)}`, {
       suggestions: ['Make the file readable, or leave it out by .dockerignore.'],
       cause: error,
     });
   }
 }
 
-function changed(shown: string): BuildError {
+function changed({ shown }: Expected): BuildError {
   return new BuildError('COPY_FILE_CHANGED', `${toText(shown)} changed while it was being copied`, {
     suggestions: ['Do not change files during a build; run the build again.'],
   });

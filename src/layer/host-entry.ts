@@ -8,6 +8,11 @@ import type { Entry, EntryType } from './entry.ts';
 /** Attributes that overlayfs and fuse-overlayfs keep for themselves, and labels that belong to the host. */
 const OWN_XATTR = /^(?:(?:user|trusted)\.(?:overlay|fuseoverlayfs)\.|security\.(?:selinux|ima|evm)$)/;
 
+/** True for an extended attribute that never enters or leaves a layer. */
+export function isOwnXattr(name: string): boolean {
+  return OWN_XATTR.test(name);
+}
+
 const OPAQUE_XATTRS = ['user.overlay.opaque', 'trusted.overlay.opaque', 'user.fuseoverlayfs.opaque'];
 
 /** lstat of a byte path; undefined when there is nothing. */
@@ -49,7 +54,7 @@ export function typeOf(stats: Stats): EntryType | undefined {
 export function layerXattrs(path: string): Record<string, string> | undefined {
   let kept: Record<string, string> | undefined;
   for (const name of listXattrs(path)) {
-    if (OWN_XATTR.test(name)) continue;
+    if (isOwnXattr(name)) continue;
     const value = getXattr(path, name);
     if (value === undefined) continue;
     kept ??= {};

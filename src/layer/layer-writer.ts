@@ -3,12 +3,13 @@
  * 1 MiB, so memory does not grow with the layer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Compression, DiffId } from '../image/descriptor.ts';
-import { BLOCK_BYTES, type BlockCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
+import { BugError } from '../errors.ts';
+import { type Compression, type DiffId, MEDIA_TYPE } from '../image/descriptor.ts';
+import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
 import type { Entry, TocEntry } from './entry.ts';
-import { encodeHeader, padding } from './tar-header.ts';
+import { BLOCK, encodeHeader, padding, writeHeader } from './tar-header.ts';
 import { saveToc } from './toc-file.ts';
 
 /** Where a layer is written and in which forms. */
@@ -31,16 +32,24 @@ export interface PackedLayer {
   readonly tocPath: string;
 }
 
+/** Bytes gathered before they are hashed, written and compressed. */
+const BUFFER_BYTES = 1 << 20;
+
+const ZEROS = Buffer.alloc(2 * BLOCK);
+
 export class LayerWriter {
   readonly #output: LayerOutput;
   readonly #fd: number;
   readonly #hash: Hash = createHash('sha256');
-  readonly #compressors: BlockCompressor[] = [];
+  readonly #compressors: BlobCompressor[] = [];
   readonly #toc: TocEntry[] = [];
   readonly #tarPath: string;
-  #block = Buffer.allocUnsafe(BLOCK_BYTES);
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #fill = 0;
   #size = 0;
+  /** Bytes that the entry begun last still lacks. */
+  #lacking = 0;
+  #closed = false;
   #wait: Promise<void>[] = [];
 
   constructor(output: LayerOutput) {
@@ -54,36 +63,38 @@ export class LayerWriter {
     }
   }
 
-  /** Begins an entry; exactly `entry.size` bytes must follow by `data`. */
+  /** Begins an entry; for a file, exactly `entry.size` bytes must follow by `data` or `readFrom`. */
   begin(entry: Entry): void {
+    if (this.#lacking !== 0) throw new BugError(`an entry lacks ${this.#lacking} bytes before ${entry.path}`);
     const { clampMtime } = this.#output;
     const clamped =
       clampMtime !== undefined && entry.mtime > clampMtime ? { ...entry, mtime: clampMtime } : entry;
-    this.#bytes(encodeHeader(clamped));
-    this.#toc.push(entry.type === 'file' && entry.size > 0 ? { ...clamped, offset: this.#size } : clamped);
+    if (this.#fill + BLOCK <= BUFFER_BYTES && writeHeader(clamped, this.#buffer, this.#fill))
+      this.#filled(BLOCK);
+    else this.#bytes(encodeHeader(clamped));
+    const hasBody = entry.type === 'file' && entry.size > 0;
+    this.#toc.push(hasBody ? { ...clamped, offset: this.#size } : clamped);
+    if (hasBody) this.#lacking = entry.size;
   }
 
   /** Bytes of the entry that was begun. */
   data(bytes: Buffer): void {
+    this.#take(bytes.length);
     this.#bytes(bytes);
+    this.#end();
   }
 
-  /** Room of the current block, for reading a file straight into it; always at least one byte. */
-  room(): Buffer {
-    return this.#block.subarray(this.#fill);
-  }
-
-  /** Says that `count` bytes were written into `room()`. */
-  filled(count: number): void {
-    this.#fill += count;
-    this.#size += count;
-    if (this.#fill === BLOCK_BYTES) this.#seal();
-  }
-
-  /** Ends an entry of `size` bytes: fills up to the next tar block. */
-  end(size: number): void {
-    const rest = padding(size);
-    if (rest > 0) this.#bytes(Buffer.alloc(rest));
+  /**
+   * Reads bytes of the entry that was begun from a file, at most as many as it lacks; null for `position` reads on.
+   * Returns their number: 0 at the end of the file, fewer than are lacking when the buffer was full.
+   */
+  readFrom(fd: number, position: number | null): number {
+    const limit = Math.min(this.#lacking, BUFFER_BYTES - this.#fill);
+    const count = readSync(fd, this.#buffer, this.#fill, limit, position);
+    this.#take(count);
+    this.#filled(count);
+    this.#end();
+    return count;
   }
 
   /** A promise to wait for before going on, when compression is behind; undefined most of the time. */
@@ -96,14 +107,15 @@ export class LayerWriter {
 
   /** Ends the archive and waits for every form. */
   async finish(): Promise<PackedLayer> {
-    this.#bytes(Buffer.alloc(1024));
-    if (this.#fill > 0) this.#seal();
-    closeSync(this.#fd);
+    if (this.#lacking !== 0) throw new BugError(`the last entry lacks ${this.#lacking} bytes`);
+    this.#bytes(ZEROS);
+    this.#flush();
+    this.#close();
     const diffId = `sha256:${this.#hash.digest('hex')}` as DiffId;
     const tar: CompressedBlob = {
       compression: 'uncompressed',
       level: undefined,
-      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      mediaType: MEDIA_TYPE.ociLayer,
       digest: diffId,
       size: this.#size,
       path: this.#tarPath,
@@ -114,39 +126,54 @@ export class LayerWriter {
     return { diffId, tarSize: this.#size, blobs: [tar, ...compressed], tocPath };
   }
 
-  /** Gives up: closes and removes what was written. */
+  /** Gives up: closes and removes what was written, with the output directory. */
   abandon(): void {
-    try {
-      closeSync(this.#fd);
-    } catch {
-      // Closed already by finish(), which then failed later.
-    }
+    this.#close();
     for (const compressor of this.#compressors) compressor.abandon();
+    for (const wait of this.#wait) wait.catch(() => undefined);
     rmSync(this.#output.directory, { recursive: true, force: true });
+  }
+
+  #close(): void {
+    if (!this.#closed) closeSync(this.#fd);
+    this.#closed = true;
+  }
+
+  #take(count: number): void {
+    this.#lacking -= count;
+    if (this.#lacking < 0) throw new BugError(`an entry has ${-this.#lacking} bytes too many`);
+  }
+
+  /** Fills up to the next tar block once the entry has all its bytes. */
+  #end(): void {
+    if (this.#lacking > 0) return;
+    const rest = padding(this.#size);
+    if (rest > 0) this.#bytes(ZEROS.subarray(0, rest));
+  }
+
+  #filled(count: number): void {
+    this.#fill += count;
+    this.#size += count;
+    if (this.#fill === BUFFER_BYTES) this.#flush();
   }
 
   #bytes(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
-      const count = Math.min(bytes.length - at, BLOCK_BYTES - this.#fill);
-      bytes.copy(this.#block, this.#fill, at, at + count);
+      const count = bytes.copy(this.#buffer, this.#fill, at);
       at += count;
-      this.filled(count);
+      this.#filled(count);
     }
   }
 
-  #seal(): void {
-    const block = this.#fill === BLOCK_BYTES ? this.#block : this.#block.subarray(0, this.#fill);
-    this.#hash.update(block);
-    for (let written = 0; written < block.length; ) written += writeSync(this.#fd, block, written);
+  #flush(): void {
+    if (this.#fill === 0) return;
+    const full = this.#buffer.subarray(0, this.#fill);
+    this.#hash.update(full);
+    for (let written = 0; written < full.length; ) written += writeSync(this.#fd, full, written);
     for (const compressor of this.#compressors) {
-      const wait = compressor.push(block);
-      if (wait !== undefined) {
-        wait.catch(() => undefined);
-        this.#wait.push(wait);
-      }
+      const wait = compressor.push(full);
+      if (wait !== undefined) this.#wait.push(wait);
     }
-    // Compressors keep the block until they are done with it.
-    if (this.#compressors.length > 0) this.#block = Buffer.allocUnsafe(BLOCK_BYTES);
     this.#fill = 0;
   }
 }

@@ -10,38 +10,45 @@ export interface LowerFile {
 
 export class LowerView {
   readonly #lowers: readonly string[];
-  /** Whether a directory of a lower hides what is below it in the stack. */
-  readonly #hides = new Map<string, boolean>();
+  /** For each directory asked about: the real directories it is merged from, topmost first. */
+  readonly #merged = new Map<string, readonly string[]>();
 
   /** `lowers`: absolute byte paths, topmost first. */
   constructor(lowers: readonly string[]) {
     this.#lowers = lowers;
   }
 
-  /** The file that was visible at `path`; undefined when there was none. */
+  /** The file that was visible at `path`; undefined when there was none. No symlink on the way is followed. */
   find(path: string): LowerFile | undefined {
-    for (const lower of this.#lowers) {
-      const host = path === '' ? lower : `${lower}/${path}`;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    for (const directory of path === '' ? this.#lowers : this.#directories(parentOf(path))) {
+      const host = name === '' ? directory : `${directory}/${name}`;
       const stats = lstatPath(host);
       if (stats !== undefined) return isWhiteout(stats) ? undefined : { host, stats };
-      if (this.#hidden(lower, path)) return undefined;
     }
     return undefined;
   }
 
-  /** True when a parent of `path` in this lower is deleted, no directory, or opaque. */
-  #hidden(lower: string, path: string): boolean {
-    const slash = path.lastIndexOf('/');
-    if (slash < 0) return false;
-    const parent = path.slice(0, slash);
-    const key = `${lower}/${parent}`;
-    let hides = this.#hides.get(key);
-    if (hides === undefined) {
-      const stats = lstatPath(key);
-      if (stats === undefined) hides = this.#hidden(lower, parent);
-      else hides = !stats.isDirectory() || isOpaque(key) || this.#hidden(lower, parent);
-      this.#hides.set(key, hides);
+  /** Below a directory that no lower has there is nothing to look for, however many lowers there are. */
+  #directories(path: string): readonly string[] {
+    if (path === '') return this.#lowers;
+    const known = this.#merged.get(path);
+    if (known !== undefined) return known;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const found: string[] = [];
+    for (const parent of this.#directories(parentOf(path))) {
+      const host = `${parent}/${name}`;
+      const stats = lstatPath(host);
+      if (stats === undefined) continue;
+      if (!stats.isDirectory()) break;
+      found.push(host);
+      if (isOpaque(host)) break;
     }
-    return hides;
+    this.#merged.set(path, found);
+    return found;
   }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

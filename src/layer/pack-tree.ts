@@ -1,9 +1,13 @@
 /** A layer from a list of entries: COPY, ADD, WORKDIR. */
 
-import { copyContent } from './copy-content.ts';
+import { BuildError } from '../errors.ts';
+import { toText } from '../system/byte-path.ts';
+import { diskError } from '../system/files.ts';
+import { ContentCopier } from './copy-content.ts';
 import type { Entry } from './entry.ts';
 import type { FileContent } from './file-tree.ts';
 import { type LayerOutput, LayerWriter, type PackedLayer } from './layer-writer.ts';
+import { WHITEOUT_PREFIX } from './tar-header.ts';
 
 /** An entry, and where its bytes come from when it is a file. */
 export interface PackItem {
@@ -11,19 +15,41 @@ export interface PackItem {
   readonly content?: FileContent | undefined;
 }
 
-/** Writes the items in their order. On failure nothing stays. */
+/**
+ * Writes the items in their order. On failure nothing stays. Throws COPY_FILE_CHANGED, COPY_UNREADABLE,
+ * LAYER_RESERVED_NAME and STORE_DISK_FULL.
+ */
 export async function packTree(items: Iterable<PackItem>, output: LayerOutput): Promise<PackedLayer> {
   const writer = new LayerWriter(output);
+  const copier = new ContentCopier(writer);
   try {
     for (const { entry, content } of items) {
+      refuseReservedName(entry.path);
       writer.begin(entry);
-      if (content !== undefined && entry.type === 'file' && entry.size > 0) {
-        await copyContent(writer, content, { size: entry.size, shown: entry.path });
-      }
+      const wait =
+        content !== undefined && entry.type === 'file' && entry.size > 0
+          ? copier.copy(content, {
+              size: entry.size,
+              shown: content.kind === 'file' ? content.path : `/${entry.path}`,
+            })
+          : writer.behind();
+      if (wait !== undefined) await wait;
     }
     return await writer.finish();
   } catch (error) {
     writer.abandon();
-    throw error;
+    throw diskError(error, output.directory);
+  } finally {
+    copier.close();
   }
+}
+
+/** A file called .wh.x would delete x from the image (image-spec, layer.md, "Whiteouts"). */
+export function refuseReservedName(path: string): void {
+  if (!path.startsWith(WHITEOUT_PREFIX, path.lastIndexOf('/') + 1)) return;
+  throw new BuildError(
+    'LAYER_RESERVED_NAME',
+    `/${toText(path)} cannot be in a layer: names that begin with .wh. stand for deleted files there`,
+    { suggestions: ['Rename the file, or leave it out by .dockerignore.'] },
+  );
 }

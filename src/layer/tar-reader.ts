@@ -46,6 +46,8 @@ const TYPES: Readonly<Record<string, TarMember['type']>> = {
   '6': 'fifo',
 };
 
+const XATTR = 'SCHILY.xattr.';
+
 type Target = 'member' | 'pax' | 'global' | 'longName' | 'longLink' | 'skip';
 
 export class TarReader {
@@ -58,8 +60,10 @@ export class TarReader {
   #padding = 0;
   #target: Target = 'member';
   #extension: Buffer[] = [];
-  #pax: Record<string, string> = {};
-  #global: Record<string, string> = {};
+  /** Records for the next member. */
+  #pax: Records | undefined;
+  /** Records for all members to come. */
+  #global: Records | undefined;
   #longName: string | undefined;
   #longLink: string | undefined;
   #zeroBlocks = 0;
@@ -85,7 +89,8 @@ export class TarReader {
 
   /** Says that there is no more. An archive without its two zero blocks is accepted if it ends between members. */
   finish(): void {
-    if (this.#remaining > 0 || this.#headerFill > 0 || this.#target !== 'member') {
+    const announced = this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined;
+    if (this.#remaining > 0 || this.#padding > 0 || this.#headerFill > 0 || announced) {
       throw new BuildError(
         'LAYER_TRUNCATED',
         `the tar archive ends in the middle of a member, at byte ${this.#position}`,
@@ -116,15 +121,19 @@ export class TarReader {
     }
     const content = Buffer.concat(this.#extension);
     this.#extension = [];
-    if (target === 'pax') Object.assign(this.#pax, parsePax(content));
-    else if (target === 'global') Object.assign(this.#global, parsePax(content));
+    if (target === 'pax') this.#pax = parsePax(content, this.#pax);
+    else if (target === 'global') this.#global = parsePax(content, this.#global);
     else if (target === 'longName') this.#longName = untilZero(content);
     else if (target === 'longLink') this.#longLink = untilZero(content);
   }
 
   #headerBytes(chunk: Buffer, at: number): number {
-    const count = Math.min(BLOCK - this.#headerFill, chunk.length - at);
-    chunk.copy(this.#header, this.#headerFill, at, at + count);
+    if (this.#headerFill === 0 && chunk.length - at >= BLOCK) {
+      this.#position += BLOCK;
+      if (!this.#ended) this.#readHeader(chunk.subarray(at, at + BLOCK));
+      return at + BLOCK;
+    }
+    const count = chunk.copy(this.#header, this.#headerFill, at, at + BLOCK - this.#headerFill);
     this.#headerFill += count;
     this.#position += count;
     if (this.#headerFill === BLOCK) {
@@ -142,12 +151,14 @@ export class TarReader {
       return;
     }
     this.#zeroBlocks = 0;
-    verifyChecksum(block, this.#position - BLOCK);
+    if (checksumOf(block) === undefined)
+      throw corrupt('a header whose checksum is wrong', this.#position - BLOCK);
     const flag = block.toString('latin1', 156, 157);
     const size = number(block, 124, 12);
     const target = extensionOf(flag);
     if (target !== undefined) {
-      if (size > MAX_EXTENSION) throw corrupt(`an extended header of ${size} bytes`, this.#position);
+      if (size > MAX_EXTENSION || size < 0)
+        throw corrupt(`an extended header of ${size} bytes`, this.#position);
       this.#begin(target, size);
       return;
     }
@@ -162,43 +173,63 @@ export class TarReader {
   }
 
   #member(block: Buffer, { flag, size }: { flag: string; size: number }): void {
-    const pax = { ...this.#global, ...this.#pax };
-    const type = TYPES[flag];
-    const sparse = flag === 'S' || Object.keys(pax).some((key) => key.startsWith('GNU.sparse.'));
-    if (sparse) throw corrupt('a sparse member, which OCI layers do not have', this.#position);
-    const bytes = pax['size'] === undefined ? size : Number(pax['size']);
-    const name = pax['path'] ?? this.#longName ?? ustarName(block);
-    const linkName = pax['linkpath'] ?? this.#longLink ?? field(block, 157, 100);
-    this.#pax = {};
+    const pax = this.#records();
+    const bytes = paxNumber(pax, 'size') ?? size;
+    const name = pax?.get('path') ?? this.#longName ?? ustarName(block);
+    const linkName = pax?.get('linkpath') ?? this.#longLink ?? field(block, 157, 100);
+    this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
-    if (!Number.isSafeInteger(bytes) || bytes < 0)
-      throw corrupt(`a size of ${pax['size'] ?? size}`, this.#position);
+    if (flag === 'S' || isSparse(pax)) throw corrupt('a sparse member, which layers do not have', this.#position);
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw corrupt(`a size of ${bytes}`, this.#position);
+    const type = TYPES[flag];
+    // Kinds of other systems (volume labels and the like) carry nothing a layer can hold.
     if (type === undefined) {
-      // Kinds of other systems (volume labels and the like) carry nothing a layer can hold.
       this.#begin('skip', bytes);
       return;
     }
-    const hasBody = type === 'file';
-    // An old tar says "directory" by a slash at the end of a file's name.
-    const kind = type === 'file' && name.endsWith('/') ? 'directory' : type;
+    const special = type === 'char' || type === 'block';
     this.#visitor.member({
       name,
-      type: kind,
+      // An old tar says "directory" by a slash at the end of a file's name.
+      type: type === 'file' && name.endsWith('/') ? 'directory' : type,
       mode: number(block, 100, 8) & 0o7777,
-      uid: pax['uid'] === undefined ? number(block, 108, 8) : Number(pax['uid']),
-      gid: pax['gid'] === undefined ? number(block, 116, 8) : Number(pax['gid']),
-      mtime: Math.floor(pax['mtime'] === undefined ? number(block, 136, 12) : Number(pax['mtime'])),
-      size: hasBody ? bytes : 0,
+      uid: paxNumber(pax, 'uid') ?? number(block, 108, 8),
+      gid: paxNumber(pax, 'gid') ?? number(block, 116, 8),
+      mtime: Math.floor(paxNumber(pax, 'mtime') ?? number(block, 136, 12)),
+      // Some tars give links the size of their target; no bytes follow all the same.
+      size: type === 'file' ? bytes : 0,
       linkName,
-      devMajor: number(block, 329, 8),
-      devMinor: number(block, 337, 8),
-      xattrs: xattrsOf(pax),
+      devMajor: special ? number(block, 329, 8) : 0,
+      devMinor: special ? number(block, 337, 8) : 0,
+      xattrs: pax === undefined ? undefined : xattrsOf(pax),
       offset: this.#position,
     });
-    if (hasBody && bytes > 0) this.#begin('member', bytes);
+    if (type === 'file' && bytes > 0) this.#begin('member', bytes);
     else this.#visitor.end();
   }
+
+  #records(): Records | undefined {
+    if (this.#global === undefined || this.#pax === undefined) return this.#pax ?? this.#global;
+    return new Map([...this.#global, ...this.#pax]);
+  }
+}
+
+type Records = ReadonlyMap<string, string>;
+
+/** A record as a number. An empty one counts as not there (POSIX pax). */
+function paxNumber(pax: Records | undefined, key: string): number | undefined {
+  const text = pax?.get(key);
+  if (text === undefined) return undefined;
+  const value = /^-?\d+(\.\d*)?$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isNaN(value)) throw corrupt(`a pax record that says ${key} is "${printable(text)}"`, 0);
+  return value;
+}
+
+function isSparse(pax: Records | undefined): boolean {
+  if (pax === undefined) return false;
+  for (const key of pax.keys()) if (key.startsWith('GNU.sparse.')) return true;
+  return false;
 }
 
 function extensionOf(flag: string): Target | undefined {
@@ -236,49 +267,64 @@ function number(block: Buffer, at: number, width: number): number {
   const text = field(block, at, width).trim();
   if (text === '') return 0;
   const value = /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number.NaN;
-  if (Number.isNaN(value)) throw corrupt(`the number "${text.replaceAll(/[^\x20-\x7e]/g, '?')}"`, at);
+  if (Number.isNaN(value)) throw corrupt(`the number "${printable(text)}"`, at);
   return value;
 }
 
-function verifyChecksum(block: Buffer, position: number): void {
+/** The checksum of a header block; undefined when it is not the one the block says. */
+export function checksumOf(block: Buffer): number | undefined {
   let sum = 8 * 0x20;
-  let signed = sum;
+  let high = 0;
   for (let i = 0; i < BLOCK; i++) {
-    if (i >= 148 && i < 156) continue;
+    if (i === 148) i = 156;
     const byte = block[i] ?? 0;
     sum += byte;
-    signed += byte > 127 ? byte - 256 : byte;
+    high += byte >> 7;
   }
-  const said = Number.parseInt(field(block, 148, 8).trim(), 8);
-  if (said !== sum && said !== signed) throw corrupt('a header whose checksum is wrong', position);
+  const text = field(block, 148, 8).trim();
+  if (!/^[0-7]+$/.test(text)) return undefined;
+  const said = Number.parseInt(text, 8);
+  // Some old tars summed signed bytes.
+  return said === sum || said === sum - 256 * high ? sum : undefined;
 }
 
-/** "LENGTH key=value\n" records, values as byte strings. */
-function parsePax(content: Buffer): Record<string, string> {
-  const records: Record<string, string> = {};
+/**
+ * "LENGTH key=value\n" records, values as byte strings, laid over `before`. An empty value removes a record,
+ * except that attributes may well be empty.
+ */
+function parsePax(content: Buffer, before: Records | undefined): Records {
+  const records = new Map(before);
   let at = 0;
   while (at < content.length) {
     const space = content.indexOf(0x20, at);
-    const length = space < 0 ? Number.NaN : Number(content.toString('latin1', at, space));
-    if (!Number.isInteger(length) || length < 5 || at + length > content.length)
-      throw corrupt('a damaged pax header', at);
-    const record = content.toString('latin1', space + 1, at + length - 1);
+    const digits = space < 0 ? '' : content.toString('latin1', at, space);
+    const length = /^\d{1,8}$/.test(digits) ? Number(digits) : 0;
+    const end = at + length - 1;
+    if (end <= space || end >= content.length || content[end] !== 0x0a) throw corrupt('a damaged pax header', at);
+    const record = content.toString('latin1', space + 1, end);
     const equals = record.indexOf('=');
     if (equals < 1) throw corrupt('a damaged pax header', at);
-    records[record.slice(0, equals)] = record.slice(equals + 1);
+    const key = record.slice(0, equals);
+    const value = record.slice(equals + 1);
+    if (value === '' && !key.startsWith(XATTR)) records.delete(key);
+    else records.set(key, value);
     at += length;
   }
   return records;
 }
 
-function xattrsOf(pax: Readonly<Record<string, string>>): Record<string, string> | undefined {
+function xattrsOf(pax: Records): Record<string, string> | undefined {
   let xattrs: Record<string, string> | undefined;
-  for (const [key, value] of Object.entries(pax)) {
-    if (!key.startsWith('SCHILY.xattr.')) continue;
+  for (const [key, value] of pax) {
+    if (!key.startsWith(XATTR)) continue;
     xattrs ??= {};
-    xattrs[key.slice('SCHILY.xattr.'.length)] = value;
+    xattrs[key.slice(XATTR.length)] = value;
   }
   return xattrs;
+}
+
+function printable(text: string): string {
+  return text.slice(0, 40).replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
 function corrupt(what: string, position: number): BuildError {

@@ -11,8 +11,8 @@ import { type AssembledImage, assemble } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
 import { layoutIndex } from './layout-index.ts';
 import { writeLayout } from './layout-output.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 import type { OutputSpec } from './output-spec.ts';
-import type { OutputDependencies } from './write-outputs.ts';
 
 type ArchiveSpec = Extract<OutputSpec, { type: 'oci' | 'docker' }>;
 

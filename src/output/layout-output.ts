@@ -5,7 +5,7 @@ import { type Descriptor, hexOf } from '../image/descriptor.ts';
 import { diskError, makeDirectories, readTextIfExists, writeFileAtomic } from '../system/files.ts';
 import type { AssembledImage } from './assemble.ts';
 import { layoutIndex } from './layout-index.ts';
-import type { OutputDependencies } from './write-outputs.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Writes into `destination`; images that are there under other names stay. Throws STORE_DISK_FULL, STORE_NOT_WRITABLE. */
 export async function writeLayout(

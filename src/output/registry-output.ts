@@ -5,7 +5,7 @@ import { parseReference, withDefaultTag } from '../image/reference.ts';
 import type { ContentSink } from '../store/content-store.ts';
 import { type AssembledImage, type AssembleOptions, assemble } from './assemble.ts';
 import type { FinishedImage, OutputLayer } from './finished-image.ts';
-import type { OutputDependencies } from './write-outputs.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Blobs under way at once to one registry. */
 const PARALLEL = 4;
@@ -38,7 +38,10 @@ async function pushTo(
     pushLayer(sink, { ...item, registry: reference.registry }, dependencies),
   );
   const { config, manifest } = assembled;
-  await sink.pushBlob({ descriptor: config.descriptor, open: () => Readable.from([config.content]) }, signal);
+  await sink.pushBlob(
+    { descriptor: config.descriptor, open: (offset) => Readable.from([config.content.subarray(offset)]) },
+    signal,
+  );
   await sink.pushManifest(manifest.descriptor, manifest.content, reference.tag ?? 'latest');
 }
 

@@ -6,7 +6,7 @@ import { BuildError } from '../errors.ts';
 import { flattenToDirectory, flattenToTar } from '../layer/flatten.ts';
 import { diskError, makeDirectories } from '../system/files.ts';
 import type { FinishedImage } from './finished-image.ts';
-import type { OutputDependencies } from './write-outputs.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Writes the merged files of all layers. A tar that fails half-way is removed. Throws OUTPUT_*. */
 export async function writeRootfs(

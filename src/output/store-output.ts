@@ -2,7 +2,7 @@
 import type { Descriptor } from '../image/descriptor.ts';
 import { type AssembleOptions, assemble } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
-import type { OutputDependencies } from './write-outputs.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Stores an image whole and names it; resolves to its manifest. */
 export async function storeImage(

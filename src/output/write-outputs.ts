@@ -1,29 +1,14 @@
 /** Puts a finished image everywhere the user asked for: one file a target kind. */
 import type { Descriptor } from '../image/descriptor.ts';
-import type { Emit, StepLabel } from '../progress/event.ts';
-import type { ContentSink } from '../store/content-store.ts';
-import type { Store } from '../store/store.ts';
+import type { StepLabel } from '../progress/event.ts';
 import { writeArchive } from './archive-output.ts';
 import { STORE_FORM } from './assemble.ts';
-import type { FinishedImage, LayerBlobs } from './finished-image.ts';
+import type { FinishedImage } from './finished-image.ts';
+import type { OutputDependencies } from './output-dependencies.ts';
 import type { OutputSpec } from './output-spec.ts';
 import { pushImage } from './registry-output.ts';
 import { writeRootfs } from './rootfs-output.ts';
 import { storeImage } from './store-output.ts';
-
-/** How outputs reach a registry; given by the caller, as the network is opened in one place. */
-export type OpenSink = (reference: string) => Promise<ContentSink>;
-
-export interface OutputDependencies {
-  readonly store: Store;
-  readonly blobs: LayerBlobs;
-  readonly openSink: OpenSink;
-  readonly emit: Emit;
-  readonly clock: () => number;
-  readonly signal: AbortSignal;
-  /** Standard output for dest=-. */
-  readonly stdout: NodeJS.WritableStream;
-}
 
 /** Writes one output; resolves to the manifest it wrote, where it wrote one. */
 export async function writeOutput(

@@ -13,9 +13,9 @@ export class Scope {
   readonly #escape: '\\' | '`';
   readonly #unset: UnsetUse[];
 
-  constructor(variables: ReadonlyMap<string, string>, escape: '\\' | '`', unset: UnsetUse[] = []) {
+  constructor(variables: ReadonlyMap<string, string>, escapeToken: '\\' | '`', unset: UnsetUse[] = []) {
     this.variables = variables;
-    this.#escape = escape;
+    this.#escape = escapeToken;
     this.#unset = unset;
   }
 

@@ -69,11 +69,12 @@ export interface EmitterOptions {
   readonly now: () => number;
 }
 
-/** The function work reports to: adds the time since the build began, in whole milliseconds. */
+/** The function work reports to: adds the time since the build began. All times become whole milliseconds. */
 export function createEmitter({ reporter, now }: EmitterOptions): Emit {
   const start = now();
   return (event) => {
-    const timed: BuildEvent = { at: Math.round(now() - start), ...event };
+    const whole = 'duration' in event ? { ...event, duration: Math.round(event.duration) } : event;
+    const timed: BuildEvent = { at: Math.round(now() - start), ...whole };
     reporter.handle(timed);
   };
 }

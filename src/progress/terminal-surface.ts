@@ -1,6 +1,8 @@
 /** The terminal as ora sees it. ora counts wrapped rows by itself and wrongly after a resize; this counts for it. */
 import { Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import type { TextStream } from './plain-reporter.ts';
+import { rowsTaken } from './text-width.ts';
 
 /** A stream that may be a terminal; process.stderr is one. */
 export interface TerminalStream extends TextStream {
@@ -30,7 +32,7 @@ export class TerminalSurface extends Writable {
   readonly columns = Number.POSITIVE_INFINITY;
   readonly #write: (text: string) => unknown;
   readonly #options: TerminalSurfaceOptions;
-  #widths: readonly number[] = [];
+  #lines: readonly string[] = [];
   #columns = 0;
 
   constructor(options: TerminalSurfaceOptions) {
@@ -40,9 +42,9 @@ export class TerminalSurface extends Writable {
     this.#write = options.stream.write.bind(options.stream);
   }
 
-  /** Says what is about to be drawn: the width of each row. */
-  drawn(widths: readonly number[]): void {
-    this.#widths = widths;
+  /** Says what is about to be drawn, line by line. */
+  drawn(lines: readonly string[]): void {
+    this.#lines = lines;
     this.#columns = this.#options.size().columns;
   }
 
@@ -53,8 +55,8 @@ export class TerminalSurface extends Writable {
 
   /** ora calls this first when it erases a view: the moment to erase the rows that it does not know of. */
   cursorTo(): boolean {
-    const extra = this.#rowsOnScreen() - this.#widths.length;
-    this.#widths = [];
+    const extra = this.#rowsOnScreen() - this.#lines.length;
+    this.#lines = [];
     this.#write(`\r${'\x1b[K\x1b[1A'.repeat(Math.max(0, extra))}`);
     return true;
   }
@@ -73,6 +75,8 @@ export class TerminalSurface extends Writable {
   /** Rows that the view takes now: more than it has lines when the terminal has become narrower. */
   #rowsOnScreen(): number {
     const columns = this.#options.reflows ? this.#options.size().columns : this.#columns;
-    return this.#widths.reduce((rows, width) => rows + Math.max(1, Math.ceil(width / columns)), 0);
+    return this.#lines
+      .map((line) => rowsTaken(stripVTControlCharacters(line), columns))
+      .reduce((sum, rows) => sum + rows, 0);
   }
 }

@@ -63,3 +63,18 @@ export function padded(text: string, width: number): string {
   const cut = clip(text, width);
   return cut + ' '.repeat(Math.max(0, width - textWidth(cut)));
 }
+
+/** Rows the text takes on a terminal that wraps it: a wide character never straddles the edge. */
+export function rowsTaken(text: string, columns: number): number {
+  let rows = 1;
+  let used = 0;
+  for (const character of text) {
+    const next = characterWidth(character);
+    if (used + next > columns) {
+      rows += 1;
+      used = 0;
+    }
+    used += next;
+  }
+  return rows;
+}

@@ -37,7 +37,6 @@ export interface TtyReporterOptions {
 const OPEN_DELAY = 150;
 /** Output kept of a running step, printed whole if it fails. */
 const RECENT_OUTPUT = { lines: 500, characters: 1 << 20 };
-const TITLE = 'Building';
 
 /** Draws the live view; see the top of this file. */
 export class TtyReporter implements Reporter {
@@ -46,6 +45,8 @@ export class TtyReporter implements Reporter {
   readonly #symbols: Symbols;
   readonly #running = new Map<string, RunningStep>();
   readonly #warnings: EventOf<'warning'>[] = [];
+  /** A push or a pull has steps too, and is no build. */
+  #title = 'Working';
   #finished = 0;
   #cached = 0;
   /** Build time minus clock time: turns the clock into time since the build began. */
@@ -67,6 +68,7 @@ export class TtyReporter implements Reporter {
     this.#offset = event.at - this.#options.now();
     switch (event.type) {
       case 'build-started':
+        this.#title = 'Building';
         this.#openSoon();
         break;
       case 'step-started':
@@ -192,7 +194,7 @@ export class TtyReporter implements Reporter {
     });
     const spinner = ora({
       stream: surface,
-      text: TITLE,
+      text: this.#title,
       suffixText: () => this.#frame(surface),
       spinner: { frames: [...this.#symbols.frames], interval: FRAME_INTERVAL },
       // Colour and liveliness are decided here, not by ora's own look at the environment.
@@ -209,11 +211,11 @@ export class TtyReporter implements Reporter {
   #frame(surface: TerminalSurface): string {
     const size = this.#size();
     const now = this.#options.now() + this.#offset;
-    const title = textWidth(`${this.#symbols.frames[0]} ${TITLE} `);
-    const status = clip(this.#status(now), size.columns - 1 - title);
+    const title = `${this.#symbols.frames[0]} ${this.#title} `;
+    const status = clip(this.#status(now), size.columns - 1 - textWidth(title));
     const steps = [...this.#running.values()];
     const rows = liveRows({ steps, now, size, style: this.#style, symbols: this.#symbols });
-    surface.drawn([title + textWidth(status), ...rows.map(() => size.columns - 1)]);
+    surface.drawn([title + status, ...rows]);
     return [status, ...rows].join('\n');
   }
 

@@ -7,7 +7,7 @@ export function seconds(milliseconds: number, digits = 1): string {
 }
 
 /** "31.2 MB": decimal units, as docker and registries count. */
-export function bytes(count: number): string {
+function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = count;
   let unit = 0;

@@ -1,6 +1,6 @@
 /** One repository as a content source and sink. */
 import type { Readable } from 'node:stream';
-import { BuildError } from '../errors.ts';
+import { BugError, BuildError } from '../errors.ts';
 import { type Descriptor, type Digest, isDigest } from '../image/descriptor.ts';
 import type { BlobUpload, ContentSink, ContentSource } from '../store/content-store.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -119,7 +119,7 @@ export class HttpRepository implements RegistryRepository {
   /** The registry itself, without mirrors. */
   #origin(): Origin {
     const origin = this.#options.origins.at(-1);
-    if (origin === undefined) throw new Error('a repository has no place to fetch from');
+    if (origin === undefined) throw new BugError('a repository has no place to fetch from');
     return origin;
   }
 

@@ -91,7 +91,17 @@ export class Endpoint {
   async error(response: HttpResponse, request: EndpointRequest): Promise<RegistryError> {
     const { repository, what, scopes } = request;
     const login = await this.login(repository);
-    return responseError(response, { registry: this.registry, repository, what, scopes, login });
+    const refused = request.method === 'HEAD' && (response.status === 401 || response.status === 403);
+    const told = refused ? await this.#inWords(response, request) : response;
+    return responseError(told, { registry: this.registry, repository, what, scopes, login });
+  }
+
+  /** The answer to HEAD has no body; the same question as GET is answered with the registry's reason. */
+  async #inWords(response: HttpResponse, request: EndpointRequest): Promise<HttpResponse> {
+    const again = await this.request({ ...request, method: 'GET', attempts: 1 }).catch(() => response);
+    if (again.status === response.status) return again;
+    await discard(again.body);
+    return response;
   }
 
   /** Waits before attempt number `next` (2 is the first repetition). */

@@ -1,7 +1,7 @@
 /** The reading half of the protocol (distribution-spec, "Pull"): manifests, documents and blobs, digests always checked. */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { BuildError } from '../errors.ts';
+import { BugError, BuildError } from '../errors.ts';
 import { type Descriptor, type Digest, digestOf, isDigest } from '../image/descriptor.ts';
 import {
   isIndexMediaType,
@@ -55,7 +55,7 @@ export class Puller {
         `${descriptor.digest} has ${descriptor.size} bytes; documents of images have at most 16 MiB`,
       );
     }
-    return this.#firstOf('digest', (origin) => fetchDocumentAt(origin, descriptor));
+    return this.#firstOf('content', (origin) => fetchDocumentAt(origin, descriptor));
   }
 
   /**
@@ -120,7 +120,7 @@ export class Puller {
     descriptor: Descriptor,
     at: { offset: number; signal: AbortSignal | undefined },
   ): Promise<OpenBlob> {
-    return this.#firstOf('digest', async (origin) => {
+    return this.#firstOf('content', async (origin) => {
       const request = {
         ...pullRequest(origin, `blobs/${descriptor.digest}`, `blob ${descriptor.digest}`),
         ...(at.offset === 0 ? {} : { headers: { range: `bytes=${at.offset}-` } }),
@@ -139,7 +139,7 @@ export class Puller {
   }
 
   /** Tries the places that serve this kind of reference; a mirror's failure is passed over, the last one's is thrown. */
-  async #firstOf<Result>(kind: 'tag' | 'digest', ask: (origin: Origin) => Promise<Result>): Promise<Result> {
+  async #firstOf<Result>(kind: Kind, ask: (origin: Origin) => Promise<Result>): Promise<Result> {
     const passed: string[] = [];
     for (const origin of this.#candidates(kind)) {
       try {
@@ -151,21 +151,23 @@ export class Puller {
         passed.push(`The mirror ${nameOf(origin)} was tried first: ${error.message}`);
       }
     }
-    throw new Error('a repository has no place to fetch from');
+    throw new BugError('a repository has no place to fetch from');
   }
 
-  #candidates(kind: 'tag' | 'digest'): Origin[] {
+  #candidates(kind: Kind): Origin[] {
+    const only = kind === 'tag' ? 'tag-only' : 'digest-only';
     const serving = this.#origins.filter(
       (origin) =>
-        !this.#dropped.has(origin) &&
-        (origin.source.serves === 'all' || origin.source.serves === `${kind}-only`),
+        !this.#dropped.has(origin) && (origin.source.serves === 'all' || origin.source.serves === only),
     );
     const preferred = this.#preferred;
-    if (kind === 'tag' || preferred === undefined || !preferred.source.mirror || this.#dropped.has(preferred))
-      return serving;
+    if (kind !== 'content' || !preferred?.source.mirror || this.#dropped.has(preferred)) return serving;
     return [preferred, ...serving.filter((origin) => origin !== preferred)];
   }
 }
+
+/** What is asked for: a tag, a digest, or content that some manifest named. */
+type Kind = 'tag' | 'digest' | 'content';
 
 interface OpenBlob {
   readonly origin: Origin;

@@ -76,16 +76,13 @@ export async function responseError(response: HttpResponse, asked: Asked): Promi
 }
 
 /** What a registry said, in one line. */
-export function answerText(status: number, answers: readonly RegistryMessage[]): string {
+function answerText(status: number, answers: readonly RegistryMessage[]): string {
   const texts = answers.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '));
   return [`HTTP ${status}`, ...texts].join(', ');
 }
 
 /** The errors in a body: the specification's JSON, a token server's "details", or the start of any text. */
-export async function readAnswers(
-  response: HttpResponse,
-  secrets: readonly string[],
-): Promise<RegistryMessage[]> {
+async function readAnswers(response: HttpResponse, secrets: readonly string[]): Promise<RegistryMessage[]> {
   const text = await readBody(response, MAX_ERROR_BODY).then(String, () => '');
   const clean = (value: unknown) => (typeof value === 'string' ? redactText(value, secrets) : '');
   try {

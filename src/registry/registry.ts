@@ -44,7 +44,10 @@ export interface Registry {
   repository(reference: Pick<ImageReference, 'registry' | 'repository'>): Promise<RegistryRepository>;
   /** Rejects with REGISTRY_UNAUTHORIZED when the registry does not take this login; for `kiln login`. */
   checkLogin(registry: string, credentials: Credentials): Promise<void>;
-  /** GET of any address with this machine's proxies, CAs and retries; for ADD. Any status is a result. */
+  /**
+   * GET of any address with this machine's proxies, CAs and retries; for ADD. Any status is a result. The body may
+   * still fail with the network's own error; it is not asked for again.
+   */
   download(
     url: string,
     request?: { headers?: Readonly<Record<string, string>>; signal?: AbortSignal },

@@ -14,7 +14,7 @@ export interface Timeouts {
   readonly body: number;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, headers: 60_000, body: 60_000 };
+const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, headers: 60_000, body: 60_000 };
 
 export interface TransportOptions {
   readonly env: Environment;
@@ -239,7 +239,7 @@ export async function readBody(response: HttpResponse, limit: number): Promise<B
 /** Lets go of a body nobody wants: a short one is read so that its connection lives on, a long or slow one is cut. */
 export async function discard(body: Readable): Promise<void> {
   let size = 0;
-  const timer = setTimeout(() => body.destroy(), 1000);
+  const timer = setTimeout(() => body.destroy(), 1000).unref();
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {
       size += piece.length;

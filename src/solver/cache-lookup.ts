@@ -5,19 +5,11 @@
 
 import type { CacheKey, KeyPart } from '../image/descriptor.ts';
 import { keyOf, runKeyParts, transferKeyParts, workdirKeyParts } from '../plan/cache-key.ts';
-import type { InputRef } from '../plan/stage-graph.ts';
-import type { StagePlan, Step } from '../plan/step.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import { contentInputs, definitionInputs } from './key-inputs.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { SettledLayer, StageState } from './step-layer.ts';
-
-export interface StepRequest {
-  readonly step: Step;
-  readonly state: StageState;
-  readonly plan: StagePlan;
-  readonly stageOf: (input: InputRef) => Promise<StageState>;
-}
+import type { StepRequest } from './step-request.ts';
 
 export interface LookUpResult {
   /** Definition key: what the next step builds its own key on. */

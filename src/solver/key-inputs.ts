@@ -1,11 +1,11 @@
 /** What a step reads, as parts of its key: by definition (keys of producers) or by content (digests of bytes). */
 import { digestOf, type KeyPart } from '../image/descriptor.ts';
 import type { PlannedMount, RunStep, TransferSource, TransferStep } from '../plan/step.ts';
-import type { StepRequest } from './cache-lookup.ts';
 import { remoteIdentity } from './remote-files.ts';
 import { digestMountSource } from './run-mounts.ts';
 import type { SolverContext } from './solver-context.ts';
 import { chainsOf, settle } from './step-layer.ts';
+import type { StepRequest } from './step-request.ts';
 import { digestMatches, matchesOf } from './step-sources.ts';
 
 /** Identities of inputs by how they were made; contexts by their bytes. */

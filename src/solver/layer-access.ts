@@ -22,8 +22,8 @@ import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
 import { LayerStore } from '../store/layer-store.ts';
 import type { Session, Store } from '../store/store.ts';
-import type { StepReporter } from './solver-context.ts';
 import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
+import type { StepReporter } from './step-reporter.ts';
 
 /** A compressed form that outputs will want, made in the same pass as the tar. */
 export interface WantedForm {

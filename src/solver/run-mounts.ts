@@ -11,11 +11,11 @@ import type { PlannedMount, RunStep } from '../plan/step.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
 import { relayAgent } from './agent-relay.ts';
-import type { StepRequest } from './cache-lookup.ts';
 import { openCacheMount } from './cache-mounts.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import type { StepLayer } from './step-layer.ts';
+import type { StepRequest } from './step-request.ts';
 import { digestMatches, type StageOf, treeOf } from './step-sources.ts';
 
 export interface PreparedMounts {

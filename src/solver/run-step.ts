@@ -2,13 +2,14 @@
 import { BuildError } from '../errors.ts';
 import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
-import type { StepRequest } from './cache-lookup.ts';
 import { hostTree } from './host-tree.ts';
 import { resolveUser } from './owner.ts';
 import { prepareMounts } from './run-mounts.ts';
 import { prepareWorkdir } from './run-workdir.ts';
-import type { ExecutionEnvironment, SolverContext, StepReporter } from './solver-context.ts';
+import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import type { StepLayer } from './step-layer.ts';
+import type { StepReporter } from './step-reporter.ts';
+import type { StepRequest } from './step-request.ts';
 
 /** Lines of output kept for the message of a failed step. */
 const TAIL_LINES = 20;
@@ -57,8 +58,9 @@ async function runIn(
   prepareWorkdir(rootfs, step.cwd, user);
   const mounts = await prepareMounts(context, { ...request, settings, scratch, user });
   const output = linesOf({ keep: TAIL_LINES, emit: (stream, text) => reporter.output(stream, text) });
+  let exitCode: number;
   try {
-    const { exitCode } = await sandbox.run({
+    ({ exitCode } = await sandbox.run({
       rootfs,
       argv: step.argv,
       env: [...step.env, ...step.proxyEnv, ...mounts.env],
@@ -73,12 +75,12 @@ async function runIn(
       scratch,
       onOutput: (stream, chunk) => output.write(stream, chunk),
       signal: context.signal,
-    });
-    output.end();
-    if (exitCode !== 0) throw failed(step, exitCode, output.tail());
+    }));
   } finally {
+    output.end();
     await mounts.release();
   }
+  if (exitCode !== 0) throw failed(step, exitCode, output.tail());
 }
 
 function failed(step: RunStep, exitCode: number, output: readonly string[]): BuildError {

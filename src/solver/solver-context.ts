@@ -2,7 +2,6 @@
 import { BuildError, messageOf } from '../errors.ts';
 import type { Sandbox } from '../executor/sandbox.ts';
 import type { FileTree } from '../layer/file-tree.ts';
-import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { Store } from '../store/store.ts';
@@ -10,8 +9,7 @@ import type { ImageResolver } from './image-resolver.ts';
 import { JobSlots } from './job-slots.ts';
 import type { LayerAccess } from './layer-access.ts';
 import type { RunSettings } from './run-settings.ts';
-import { imageState } from './stage-steps.ts';
-import type { StageState } from './step-layer.ts';
+import type { StepReporter } from './step-reporter.ts';
 
 export interface SolverOptions {
   readonly store: Store;
@@ -38,17 +36,9 @@ export interface ExecutionEnvironment {
   readonly settings: RunSettings;
 }
 
-/** Tells how a running step goes on. */
-export interface StepReporter {
-  readonly label: StepLabel;
-  output(stream: 'stdout' | 'stderr', text: string): void;
-  bytes(current: number, total: number | undefined): void;
-}
-
 export class SolverContext {
   readonly options: SolverOptions;
   readonly #slots: JobSlots;
-  readonly #inputs = new Map<string, Promise<StageState>>();
   #cached = 0;
   #steps = 0;
 
@@ -87,17 +77,6 @@ export class SolverContext {
   /** Seconds for the mtime of files that kiln itself makes. */
   mtime(): number {
     return this.options.epoch ?? Math.floor(this.options.clock() / 1000);
-  }
-
-  /** An image or a context as the state of a stage, so that steps read all inputs alike. */
-  inputState(input: InputRef): Promise<StageState> {
-    const key = inputKey(input);
-    let state = this.#inputs.get(key);
-    if (state === undefined) {
-      state = imageState(this, input);
-      this.#inputs.set(key, state);
-    }
-    return state;
   }
 
   reportCached(label: StepLabel): void {

@@ -3,13 +3,13 @@
  * of how a step is run; that is in run-step.ts and transfer-step.ts.
  */
 import type { Plan } from '../plan/plan.ts';
-import type { InputRef } from '../plan/stage-graph.ts';
+import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { stageId, stepPrefix } from '../plan/stage-state.ts';
 import type { StagePlan } from '../plan/step.ts';
 import { lookUp, remember } from './cache-lookup.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
 import type { SolverContext } from './solver-context.ts';
-import { baseState, executeStep } from './stage-steps.ts';
+import { executeStep, imageState } from './stage-steps.ts';
 import { type SettledLayer, type StageState, settle } from './step-layer.ts';
 
 /** A finished stage: its layers, and per step when it was made. */
@@ -24,6 +24,7 @@ export class Solver {
   readonly #context: SolverContext;
   readonly #plan: Plan;
   readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #inputs = new Map<string, Promise<StageState>>();
 
   constructor(plan: Plan, context: SolverContext) {
     this.#plan = plan;
@@ -82,16 +83,29 @@ export class Solver {
     const { base } = plan.stage;
     if (base.kind === 'stage') return this.stage(base.index);
     if (base.kind === 'scratch') return { layers: [], key: 'scratch' };
+    const state = await this.#input(base);
     const prefix = stepPrefix(this.#plan.graph, plan.stage, { index: 1, total: totalOf(plan) });
-    return baseState(this.#context, {
-      base,
-      label: firstStepLabel({ id: stageId(plan.stage), prefix, from: plan.stage.from, base }),
-    });
+    // The image's layers stay where they are until a step must see them.
+    this.#context.reportBase(
+      firstStepLabel({ id: stageId(plan.stage), prefix, from: plan.stage.from, base }),
+    );
+    return state;
   }
 
   #stateOf(input: InputRef): Promise<StageState> {
     if (input.kind === 'stage') return this.stage(input.index);
-    return this.#context.inputState(input);
+    return this.#input(input);
+  }
+
+  /** An image or a context as the state of a stage, so that steps read all inputs alike. */
+  #input(input: InputRef): Promise<StageState> {
+    const key = inputKey(input);
+    let state = this.#inputs.get(key);
+    if (state === undefined) {
+      state = imageState(this.#context, input);
+      this.#inputs.set(key, state);
+    }
+    return state;
   }
 }
 

@@ -1,13 +1,13 @@
 /** How a stage begins, and which executor a step goes to. */
 import { BugError } from '../errors.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
-import type { StepLabel } from '../progress/event.ts';
-import type { StepRequest } from './cache-lookup.ts';
 import { executeContextBase } from './context-base.ts';
 import type { ImageLayer, ResolvedImage } from './image-resolver.ts';
 import { executeRun } from './run-step.ts';
-import type { SolverContext, StepReporter } from './solver-context.ts';
+import type { SolverContext } from './solver-context.ts';
 import type { SettledLayer, StageState, StepLayer } from './step-layer.ts';
+import type { StepReporter } from './step-reporter.ts';
+import type { StepRequest } from './step-request.ts';
 import { executeTransfer, executeWorkdir } from './transfer-step.ts';
 
 /** Runs a step that the cache did not have. */
@@ -24,16 +24,6 @@ export function executeStep(
     case 'workdir':
       return executeWorkdir(context, { ...request, step });
   }
-}
-
-/** State of a stage that has only its base. The image's layers stay where they are until a step must see them. */
-export async function baseState(
-  context: SolverContext,
-  { base, label }: { base: InputRef; label: StepLabel },
-): Promise<StageState> {
-  const state = await context.inputState(base);
-  context.reportBase(label);
-  return state;
 }
 
 /** An image, a context or scratch as the state of a stage. */

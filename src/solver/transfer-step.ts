@@ -4,15 +4,16 @@ import { emptyTree } from '../layer/empty-tree.ts';
 import type { TransferSource, TransferStep, WorkdirStep } from '../plan/step.ts';
 import { toByteString } from '../system/byte-path.ts';
 import { openArchive } from './archive-source.ts';
-import type { StepRequest } from './cache-lookup.ts';
 import { parseChmod } from './chmod.ts';
 import { DraftLayer } from './draft-layer.ts';
 import { needsLookup, type Owner, resolveOwner } from './owner.ts';
 import { type Placement, placeArchive, placeFile, placeMatch } from './place-files.ts';
 import { fetchRemote } from './remote-files.ts';
 import type { SourceMatch } from './select-sources.ts';
-import type { SolverContext, StepReporter } from './solver-context.ts';
+import type { SolverContext } from './solver-context.ts';
 import type { StageState, StepLayer } from './step-layer.ts';
+import type { StepReporter } from './step-reporter.ts';
+import type { StepRequest } from './step-request.ts';
 import { matchesOf, type StageOf } from './step-sources.ts';
 
 interface Transfer {

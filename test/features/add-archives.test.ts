@@ -47,7 +47,9 @@ describe.each(VARIANTS)('ADD of local archives as $user over $snapshotter', (var
 describe('ADD', () => {
   test('copies what is no archive, and COPY never unpacks', async () => {
     const work = new Workspace(ROOTLESS);
-    work.shell(`${MAKE} echo text > text; head -c 600 plain.tar.xz > broken.tar.xz; echo x | gzip > single.gz`);
+    work.shell(
+      `${MAKE} echo text > text; head -c 600 plain.tar.xz > broken.tar.xz; echo x | gzip > single.gz`,
+    );
     const { image } = await work.build(`
       FROM scratch
       ADD text /text
@@ -79,7 +81,8 @@ describe('ADD', () => {
     if (result.exitCode === 0) {
       const { image } = await work.build('ARG BASE\nFROM $BASE\nADD escape.tar /opt/here/\n');
       expect(image.text('etc/passwd')).toContain('root:x:0:0');
-      for (const name of ['dotdot', 'climbed', 'absolute', 'opt/dotdot']) expect(image.tree.has(name), name).toBe(false);
+      for (const name of ['dotdot', 'climbed', 'absolute', 'opt/dotdot'])
+        expect(image.tree.has(name), name).toBe(false);
     } else {
       expect(result.stderr).toMatch(/[A-Z]+_[A-Z_]+/);
     }

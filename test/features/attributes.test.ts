@@ -13,7 +13,7 @@ describe.each(VARIANTS)('attributes of files as $user over $snapshotter', (varia
       FROM $BASE
       RUN mkdir /m && cd /m && for mode in 4755 2755 6711 1644 0000 0777 7777; do echo $mode > $mode && chmod $mode $mode; done \\
        && chown 33:33 4755 && chmod 4755 4755 && mkdir -m 3777 dir && mkfifo -m 620 pipe && ln -s /nowhere/at/all dangling \\
-       && touch -d '2001-02-03 04:05:06 UTC' old
+       && touch -d @981173106 old
     `);
     for (const mode of ['4755', '2755', '6711', '1644', '777', '7777']) {
       const name = `m/${mode.padStart(4, '0')}`;
@@ -24,7 +24,7 @@ describe.each(VARIANTS)('attributes of files as $user over $snapshotter', (varia
     expect(image.tree.get('m/dir')).toMatchObject({ type: 'directory', mode: '3777' });
     expect(image.tree.get('m/pipe')).toMatchObject({ type: 'fifo', mode: '620' });
     expect(image.tree.get('m/dangling')).toMatchObject({ type: 'symlink', link: '/nowhere/at/all' });
-    expect(image.tree.get('m/old')?.mtime).toBe(Date.UTC(2001, 1, 3, 4, 5, 6) / 1000);
+    expect(image.tree.get('m/old')?.mtime).toBe(981173106);
   });
 
   test('file capabilities and extended attributes, through RUN, COPY --from and a second build on the image', async () => {
@@ -48,7 +48,10 @@ describe.each(VARIANTS)('attributes of files as $user over $snapshotter', (varia
     expect(image.text('x/seen')).toBe('/x/capable cap_net_bind_service=ep\na value');
     for (const root of ['x', 'again']) {
       expect(image.tree.get(`${root}/capable`)?.xattrs, root).toEqual([NET_BIND_V2]);
-      expect(image.tree.get(`${root}/marked`)?.xattrs, root).toEqual(['user.bytes=0x00ff0a', 'user.note=0x612076616c7565']);
+      expect(image.tree.get(`${root}/marked`)?.xattrs, root).toEqual([
+        'user.bytes=0x00ff0a',
+        'user.note=0x612076616c7565',
+      ]);
     }
     expect(image.tree.get('x/dir')?.xattrs).toEqual(['user.dir=0x796573']);
   });
@@ -75,14 +78,21 @@ describe.each(VARIANTS)('attributes of files as $user over $snapshotter', (varia
   });
 });
 
-describe.each(VARIANTS.filter(({ user }) => user === 'root'))('device nodes as $user over $snapshotter', (variant) => {
-  test('of a base image stay what they are', async () => {
-    const work = new Workspace(variant);
-    work.shell(`
+describe.each(VARIANTS.filter(({ user }) => user === 'root'))(
+  'device nodes as $user over $snapshotter',
+  (variant) => {
+    test('of a base image stay what they are', async () => {
+      const work = new Workspace(variant);
+      work.shell(`
       mkdir -p ../root/nodes && cd ../root && mknod -m 640 nodes/character c 10 200 && mknod -m 600 nodes/block b 8 17 && echo f > nodes/file
       tar --numeric-owner -cf ../context/nodes.tar . && rm -r ../root`);
-    const { image } = await work.build('ARG BASE\nFROM $BASE\nADD nodes.tar /\n');
-    expect(image.tree.get('nodes/character')).toMatchObject({ type: 'character', device: '10,200', mode: '640' });
-    expect(image.tree.get('nodes/block')).toMatchObject({ type: 'block', device: '8,17', mode: '600' });
-  });
-});
+      const { image } = await work.build('ARG BASE\nFROM $BASE\nADD nodes.tar /\n');
+      expect(image.tree.get('nodes/character')).toMatchObject({
+        type: 'character',
+        device: '10,200',
+        mode: '640',
+      });
+      expect(image.tree.get('nodes/block')).toMatchObject({ type: 'block', device: '8,17', mode: '600' });
+    });
+  },
+);

@@ -37,7 +37,8 @@ describe.each(VARIANTS)('RUN as $user over $snapshotter', (variant) => {
     expect(image.namesInLayer(2)).toEqual(['opt', 'opt/tool', 'opt/tool/bin', 'opt/tool/bin/b']);
     const parent = image.listLayer(2).find((entry) => entry.name === 'opt/tool');
     expect(parent?.mode).toBe('drwxr-x---');
-    for (const layer of image.manifest.layers.slice(3).keys()) expect(image.namesInLayer(layer + 3)).toEqual([]);
+    for (const layer of image.manifest.layers.slice(3).keys())
+      expect(image.namesInLayer(layer + 3)).toEqual([]);
   });
 
   test('what the sandbox mounts never becomes a file of the image', async () => {
@@ -47,7 +48,15 @@ describe.each(VARIANTS)('RUN as $user over $snapshotter', (variant) => {
       FROM $BASE
       RUN test -s /etc/resolv.conf && test -s /etc/hosts && echo touched > /dev/shm/x && ls /proc/self /sys /dev/null > /dev/null
     `);
-    for (const name of ['etc/resolv.conf', 'etc/hosts', 'etc/hostname', 'dev/shm', 'dev/null', 'dev/pts', 'proc/self']) {
+    for (const name of [
+      'etc/resolv.conf',
+      'etc/hosts',
+      'etc/hostname',
+      'dev/shm',
+      'dev/null',
+      'dev/pts',
+      'proc/self',
+    ]) {
       expect(image.tree.has(name), name).toBe(false);
     }
     expect(image.tree.get('dev')?.type).toBe('directory');
@@ -88,7 +97,23 @@ describe('the sandbox', () => {
       RUN cd /dev && ls > /devices && echo x > null && head -c 4 zero | wc -c > /zero && test -c urandom -a -c tty -a -d pts -a -d shm -a -h fd
     `);
     const devices = image.text('devices').trim().split('\n');
-    expect(devices).toEqual(expect.arrayContaining(['fd', 'full', 'null', 'ptmx', 'pts', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero']));
+    expect(devices).toEqual(
+      expect.arrayContaining([
+        'fd',
+        'full',
+        'null',
+        'ptmx',
+        'pts',
+        'random',
+        'shm',
+        'stderr',
+        'stdin',
+        'stdout',
+        'tty',
+        'urandom',
+        'zero',
+      ]),
+    );
     expect(devices.filter((name) => /^(sd|vd|nvme|mem|kmsg|fuse)/.test(name))).toEqual([]);
     expect(image.text('zero').trim()).toBe('4');
   });
@@ -111,7 +136,9 @@ describe('the sandbox', () => {
 
   test("has Docker's capabilities, and its seccomp filter is on", async () => {
     const work = new Workspace(ROOTLESS);
-    const { image } = await work.build('ARG BASE\nFROM $BASE\nRUN grep -E "^(CapEff|CapBnd|Seccomp|NoNewPrivs):" /proc/self/status > /status');
+    const { image } = await work.build(
+      'ARG BASE\nFROM $BASE\nRUN grep -E "^(CapEff|CapBnd|Seccomp|NoNewPrivs):" /proc/self/status > /status',
+    );
     const status = Object.fromEntries(
       image
         .text('status')
@@ -119,7 +146,12 @@ describe('the sandbox', () => {
         .split('\n')
         .map((line) => line.split(':\t')),
     );
-    expect(status).toEqual({ CapEff: '00000000a80425fb', CapBnd: '00000000a80425fb', Seccomp: '2', NoNewPrivs: '0' });
+    expect(status).toEqual({
+      CapEff: '00000000a80425fb',
+      CapBnd: '00000000a80425fb',
+      Seccomp: '2',
+      NoNewPrivs: '0',
+    });
   });
 
   test('--network=none leaves only the loopback device; host reaches a server on this machine', async () => {

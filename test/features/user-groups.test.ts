@@ -8,7 +8,7 @@ describe.each(VARIANTS)('USER as $user over $snapshotter', (variant) => {
     const { image } = await work.build(`
       ARG BASE
       FROM $BASE
-      RUN addgroup -g 3000 extra && adduser -D -u 2000 -h /home/me me && addgroup me extra && chmod 1777 /home
+      RUN echo me:x:2000:2000::/home/me:/bin/sh >> /etc/passwd && printf 'me:x:2000:\\nextra:x:3000:me\\n' >> /etc/group && chmod 1777 /home
       USER me
       RUN echo "$(id -u) $(id -g) $(id -G) $HOME" > /home/1
       USER 2000

@@ -14,7 +14,10 @@ describe.each(VARIANTS)('what RUN removes, as $user over $snapshotter', (variant
     `);
     expect(image.tree.has('bin/yes')).toBe(false);
     expect(image.tree.has('e')).toBe(false);
-    expect([...image.tree.keys()].filter((name) => name === 'd' || name.startsWith('d/'))).toEqual(['d', 'd/new']);
+    expect([...image.tree.keys()].filter((name) => name === 'd' || name.startsWith('d/'))).toEqual([
+      'd',
+      'd/new',
+    ]);
     expect(image.text('f/g')).toBe('now-a-file\n');
     expect(image.text('file/in')).toBe('in\n');
     expect(image.namesInLayer(2)).toEqual(['.wh.e', 'bin', 'bin/.wh.yes', 'd', 'd/.wh.one']);

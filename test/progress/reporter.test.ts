@@ -76,7 +76,7 @@ describe('the kind of progress', () => {
 });
 
 describe('an emitter', () => {
-  it('adds the whole milliseconds since it was made', () => {
+  it('adds the time since it was made, and makes all times whole milliseconds', () => {
     const events: BuildEvent[] = [];
     let time = 1_000.4;
     const emit = createEmitter({
@@ -85,6 +85,10 @@ describe('an emitter', () => {
     });
     time = 1_012.9;
     emit({ type: 'note', message: 'hello' });
-    expect(events).toEqual([{ at: 13, type: 'note', message: 'hello' }]);
+    emit({ type: 'build-failed', code: 'RUN_FAILED', message: 'x', duration: 12.4999 });
+    expect(events).toEqual([
+      { at: 13, type: 'note', message: 'hello' },
+      { at: 13, type: 'build-failed', code: 'RUN_FAILED', message: 'x', duration: 12 },
+    ]);
   });
 });

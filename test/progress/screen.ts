@@ -15,7 +15,7 @@ export class Screen extends EventEmitter {
   #lines: string[][] = [[]];
   #row = 0;
   #column = 0;
-  /** Most rows below and including the one where the cursor has been highest, since it last went up. */
+  /** How often a row was too long and went on in the next one. */
   wrapped = 0;
 
   constructor(columns = 80, rows = 24) {

@@ -1,13 +1,14 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { clip, padded, textWidth } from '../../src/progress/text-width.ts';
+import { clip, padded, rowsTaken, textWidth } from '../../src/progress/text-width.ts';
 
 // ora's own measure, the best one there is: found through ora, for kiln does not depend on it.
+const MEASURE = 'string-width';
 let stringWidth: (text: string) => number;
 beforeAll(async () => {
   const require = createRequire(createRequire(import.meta.url).resolve('ora'));
-  stringWidth = (await import(require.resolve('string-width'))).default;
+  stringWidth = (await import(require.resolve(MEASURE))).default;
 });
 
 const clean = fc.string({ unit: 'grapheme' }).map((text) => text.replace(/[\p{Cc}\p{Cs}]/gu, ''));
@@ -37,12 +38,26 @@ describe('the width of text', () => {
       { numRuns: 500 },
     );
     const narrow: string[] = [];
-    for (let code = 0x20; code < 0x20000; code += 1) {
+    // Beyond the small blocks come Han, Hangul and Tangut by the ten thousand: every seventh will do.
+    for (let code = 0x20; code < 0x20000; code += code < 0x3400 ? 1 : 7) {
       const character = String.fromCodePoint(code);
       if (/[\p{Cc}\p{Cs}]/u.test(character)) continue;
       if (textWidth(character) < stringWidth(character)) narrow.push(code.toString(16));
     }
     expect(narrow).toEqual([]);
+  });
+});
+
+describe('wrapping text', () => {
+  it.each([
+    ['', 10, 1],
+    ['0123456789', 10, 1],
+    ['0123456789a', 10, 2],
+    ['漢字漢字漢', 10, 1],
+    ['漢字漢字漢', 9, 2],
+    ['漢字漢字漢字漢字', 7, 3],
+  ])('of %j at %i columns takes %i rows', (text, columns, rows) => {
+    expect(rowsTaken(text, columns)).toBe(rows);
   });
 });
 

@@ -1,11 +1,12 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BuildEvent } from '../../src/progress/event.ts';
 import { TtyReporter } from '../../src/progress/tty-reporter.ts';
 import { anyEvents, EVERY_EVENT, label } from './events.ts';
 import { Screen } from './screen.ts';
 
+beforeAll(() => import('ora'));
 beforeEach(() => {
   vi.useFakeTimers({
     toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
@@ -39,13 +40,19 @@ const printed = (id: string, text: string, at = 0): BuildEvent => ({
   text,
 });
 
+/** Waits for ora without letting time pass. */
+async function isOpen(screen: Screen): Promise<void> {
+  for (let turn = 0; turn < 10_000 && screen.cursorVisible; turn += 1) await tick();
+  expect(screen.cursorVisible).toBe(false);
+}
+
 /** A reporter whose live view is open. */
 async function opened(screen: Screen, events: readonly BuildEvent[], env = {}): Promise<TtyReporter> {
   const reporter = reporterOn(screen, env);
   reporter.handle(begin);
   for (const event of events) reporter.handle(event);
   await wait(150);
-  await vi.waitFor(() => expect(screen.text).toContain('Building'));
+  await isOpen(screen);
   return reporter;
 }
 
@@ -53,20 +60,24 @@ describe('the live view', () => {
   it('shows each running step with its time and the tail of its output', async () => {
     const screen = new Screen(60, 24);
     const output = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`).join('\n');
-    const events = [started('a/1', 'RUN make'), started('b/1', 'RUN apk add curl'), printed('a/1', output)];
+    const events = [
+      started('a/1', 'RUN make'),
+      started('b/1', 'RUN apk add curl'),
+      printed('a/1', output, 20),
+    ];
     const reporter = await opened(screen, events);
-    await wait(1850);
+    await wait(1900);
     expect(screen.text.replaceAll(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/g, '*')).toBe(
       `
-* Building 2.0s, 0 done, 2 running
-* [a/1] RUN make                                       2.0s
+* Building 2.1s, 0 done, 2 running
+* [a/1] RUN make                                       2.1s
     line 4
     line 5
     line 6
     line 7
     line 8
     line 9
-* [b/1] RUN apk add curl                               2.0s`.slice(1),
+* [b/1] RUN apk add curl                               2.1s`.slice(1),
     );
     expect(screen.cursorVisible).toBe(false);
     reporter.close();
@@ -108,7 +119,10 @@ abcdef0123456789abcdef
       const screen = new Screen(70, 12);
       const reporter = reporterOn(screen);
       reporter.handle(begin);
-      if (pause > 0) await wait(200);
+      if (pause > 0) {
+        await wait(150);
+        await isOpen(screen);
+      }
       for (const event of events) {
         reporter.handle(event);
         if (pause > 0) await wait(pause);
@@ -147,7 +161,7 @@ abcdef0123456789abcdef
       reporter.handle(printed(id, wide));
     }
     await wait(150);
-    await vi.waitFor(() => expect(screen.cursorVisible).toBe(false));
+    await isOpen(screen);
     await wait(1000);
     const height = screen.text.split('\n').length;
     if (columns >= 12) {

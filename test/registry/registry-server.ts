@@ -155,7 +155,7 @@ export function makeCertificate(directory: string, name = 'server'): Certificate
   return { certificate, key };
 }
 
-export interface TokenRequest {
+interface TokenRequest {
   readonly method: string;
   readonly authorization: string | undefined;
   readonly scopes: readonly string[];
@@ -283,7 +283,7 @@ export async function close(server: ReturnType<typeof createServer>): Promise<vo
 }
 
 /** Answers with JSON. */
-export function answer(
+function answer(
   response: ServerResponse,
   status: number,
   body: unknown,

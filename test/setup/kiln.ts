@@ -1,6 +1,6 @@
 /**
  * Builds kiln when dist/ is stale, installs it as `npm i -g` would where every user can read it, and makes the base
- * images with tools that are not kiln.
+ * images with tools that are not kiln. KILN_TEST_PROGRAM tests a kiln that is installed already.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -49,6 +49,7 @@ function buildIfStale(): void {
 
 /** One directory for each content, so that test runs beside each other never pull the program from under one another. */
 function install(): string {
+  buildIfStale();
   const hash = createHash('sha256');
   const shipped = ['bin/kiln', 'package.json', 'oclif.manifest.json', ...listFiles('dist')];
   for (const name of shipped) hash.update(`${name}\0`).update(readFileSync(join(REPOSITORY, name)));
@@ -111,8 +112,7 @@ function makeBase(kind: 'debian' | 'busybox', directory: string): string {
 export async function setup(project: TestProject): Promise<void> {
   const month = new Date().toISOString().slice(0, 7);
   await withLock(`${CACHE}/.lock`, () => {
-    buildIfStale();
-    project.provide('kiln', install());
+    project.provide('kiln', process.env['KILN_TEST_PROGRAM'] ?? install());
     project.provide('busybox', makeBase('busybox', join(CACHE, 'busybox')));
     project.provide('debian', makeBase('debian', join(CACHE, `debian-bookworm-${month}`)));
   });

@@ -1,8 +1,8 @@
 /** Run by terminal.test.ts inside a real terminal: builds something that is not there, slowly. */
 import { existsSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createEmitter, createReporter } from '../../src/progress/reporter.ts';
-import { label } from './events.ts';
+import { createEmitter, createReporter } from '../../../src/progress/reporter.ts';
+import { label } from '../events.ts';
 
 const now = () => performance.now();
 const reporter = createReporter({

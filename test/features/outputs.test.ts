@@ -1,0 +1,196 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { compareTrees, readTree } from '../helpers/tree.ts';
+import { ROOTLESS, VARIANTS, Workspace } from '../helpers/workspace.ts';
+import { run } from '../setup/run.ts';
+
+const DOCKERFILE = `
+  ARG BASE
+  FROM $BASE
+  RUN mkdir /d && echo content > /d/f && chown 33:50 /d/f && chmod 4755 /d/f && rm /bin/yes
+  LABEL out=put
+`;
+
+function write(work: Workspace, ...outputs: string[]) {
+  return work.tryBuild(DOCKERFILE, { args: outputs.flatMap((output) => ['--output', output]) });
+}
+
+describe.each(VARIANTS)('outputs as $user over $snapshotter', (variant) => {
+  test('oci archive, oci directory and docker archive hold the same image', async () => {
+    const work = new Workspace(variant);
+    const [tar, directory, docker] = [work.fresh('oci.tar'), work.fresh('oci'), work.fresh('docker.tar')];
+    const result = await write(
+      work,
+      `type=oci,dest=${tar}`,
+      `type=oci,tar=false,dest=${directory}`,
+      `type=docker,dest=${docker},name=example.com/app:1`,
+    );
+    expect(result.exitCode, result.stderr).toBe(0);
+    const images = [
+      work.open(`oci:${directory}`),
+      work.open(`oci-archive:${tar}`),
+      work.open(`docker-archive:${docker}:example.com/app:1`, ['--format=oci']),
+    ];
+    for (const image of images) {
+      expect(image.config.config.Labels).toEqual({ out: 'put' });
+      expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+      expect(image.tree.get('d/f')).toMatchObject({ owner: '33:50', mode: '4755' });
+      expect(image.tree.has('bin/yes')).toBe(false);
+    }
+    expect(images[1]?.digest).toBe(images[0]?.digest);
+    expect(images[2]?.config.rootfs).toEqual(images[0]?.config.rootfs);
+    const listed = JSON.parse(run('tar', ['-xOf', docker, 'manifest.json'])) as [{ RepoTags: string[] }];
+    expect(listed[0].RepoTags).toEqual(['example.com/app:1']);
+  });
+
+  test('tar is the root file system with its owners; local is its files', async () => {
+    const work = new Workspace(variant);
+    const [tar, local, layout] = [work.fresh('root.tar'), work.fresh('root'), work.fresh('oci')];
+    const result = await write(
+      work,
+      `type=tar,dest=${tar}`,
+      `type=local,dest=${local}`,
+      `type=oci,tar=false,dest=${layout}`,
+    );
+    expect(result.exitCode, result.stderr).toBe(0);
+    const image = work.open(`oci:${layout}`);
+    const unpacked = work.fresh('unpacked');
+    run('mkdir', [unpacked]);
+    run('tar', ['--numeric-owner', '--xattrs', '--xattrs-include=*', '-xpf', tar, '-C', unpacked]);
+    expect(
+      compareTrees(readTree(unpacked), image.tree, { ignore: [''] }).filter((line) => !line.startsWith('/:')),
+    ).toEqual([]);
+    expect(readFileSync(join(local, 'd/f'), 'utf8')).toBe('content\n');
+    expect(readdirSync(local).sort()).toEqual(readdirSync(image.root).sort());
+  });
+});
+
+describe('compression', () => {
+  test.each([
+    ['gzip', 'application/vnd.oci.image.layer.v1.tar+gzip'],
+    ['zstd', 'application/vnd.oci.image.layer.v1.tar+zstd'],
+    ['uncompressed', 'application/vnd.oci.image.layer.v1.tar'],
+  ])('%s', async (compression, mediaType) => {
+    const work = new Workspace(ROOTLESS);
+    const layout = work.fresh('layout');
+    const result = await write(
+      work,
+      `type=oci,tar=false,dest=${layout},compression=${compression},force-compression=true`,
+    );
+    expect(result.exitCode, result.stderr).toBe(0);
+    const image = work.open(`oci:${layout}`);
+    expect(image.manifest.layers.map((layer) => layer.mediaType)).toEqual(
+      image.manifest.layers.map(() => mediaType),
+    );
+    expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+    expect(image.listLayer(-1).map((entry) => entry.name)).toContain('d/f');
+  });
+
+  test('a level is obeyed, and the bytes are the same every time', async () => {
+    const work = new Workspace(ROOTLESS);
+    work.shell('seq 1 200000 > numbers');
+    const sizes = [];
+    for (const level of [1, 9, 9]) {
+      const layout = work.fresh('layout');
+      const result = await work.tryBuild('FROM scratch\nCOPY numbers /\n', {
+        args: ['--output', `type=oci,tar=false,dest=${layout},compression-level=${level}`, '--no-cache'],
+        env: { SOURCE_DATE_EPOCH: '1700000000' },
+      });
+      expect(result.exitCode, result.stderr).toBe(0);
+      sizes.push(work.open(`oci:${layout}`).manifest.layers[0]);
+    }
+    expect(sizes[0]?.size).toBeGreaterThan(sizes[1]?.size ?? 0);
+    expect(sizes[2]).toEqual(sizes[1]);
+  });
+});
+
+test('to standard output: the archive and nothing else', async () => {
+  const work = new Workspace(ROOTLESS);
+  const file = work.fresh('piped.tar');
+  const [, ...args] = work.buildCommand(DOCKERFILE, { args: ['--output', 'type=oci,dest=-'] });
+  const { kilnProgram } = await import('../helpers/bases.ts');
+  const { resultOf, spawnAs } = await import('../helpers/run-kiln.ts');
+  const quoted = ['build', ...args].map((word) => `'${word}'`).join(' ');
+  const child = spawnAs(['sh', '-c', `${kilnProgram()} ${quoted} > ${file}`], {
+    user: ROOTLESS.user,
+    cwd: work.context,
+    home: work.home,
+  });
+  const result = await resultOf(child);
+  expect(result.exitCode, result.stderr).toBe(0);
+  expect(work.open(`oci-archive:${file}`).config.config.Labels).toEqual({ out: 'put' });
+});
+
+test('--iidfile, --metadata-file and -q agree', async () => {
+  const work = new Workspace(ROOTLESS);
+  const [id, metadata, layout] = [work.fresh('id'), work.fresh('metadata'), work.fresh('layout')];
+  const result = await work.tryBuild(DOCKERFILE, {
+    args: [
+      '-q',
+      '--iidfile',
+      id,
+      '--metadata-file',
+      metadata,
+      '-t',
+      'one:1',
+      '-t',
+      'two',
+      '--output',
+      `type=oci,tar=false,dest=${layout}`,
+    ],
+  });
+  expect(result.exitCode, result.stderr).toBe(0);
+  const image = work.open(`oci:${layout}:1`);
+  expect(work.open(`oci:${layout}:latest`).digest).toBe(image.digest);
+  expect(result.stdout).toBe(`${image.manifest.config.digest}\n`);
+  expect(result.stderr).toBe('');
+  expect(readFileSync(id, 'utf8')).toBe(image.manifest.config.digest);
+  expect(JSON.parse(readFileSync(metadata, 'utf8'))).toMatchObject({
+    'containerimage.config.digest': image.manifest.config.digest,
+    'containerimage.digest': image.digest,
+  });
+});
+
+test('an output that cannot be written fails, is named, and leaves nothing', async () => {
+  const work = new Workspace(ROOTLESS);
+  const result = await write(work, 'type=oci,dest=/proc/nowhere/x.tar');
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain('/proc/nowhere');
+});
+
+test('a failed build writes no output, no iidfile and no name', async () => {
+  const work = new Workspace(ROOTLESS);
+  const [id, tar] = [work.fresh('id'), work.fresh('tar')];
+  const result = await work.tryBuild('ARG BASE\nFROM $BASE\nRUN exit 9\n', {
+    args: ['--iidfile', id, '--output', `type=oci,dest=${tar}`, '-t', 'never'],
+  });
+  expect(result.exitCode).toBe(1);
+  for (const path of [id, tar]) expect(statSync(path, { throwIfNoEntry: false }), path).toBeUndefined();
+  expect((await work.kiln(['images'])).stdout).not.toContain('never');
+});
+
+test('the image runs: crun and podman start what was built', async () => {
+  const work = new Workspace(ROOTLESS);
+  const layout = work.fresh('layout');
+  const result = await work.tryBuild(
+    'ARG BASE\nFROM $BASE\nENV WHO=world\nUSER 33\nWORKDIR /home\nENTRYPOINT ["/bin/sh", "-c", "echo hello $WHO from $(pwd) as $(id -u) $0"]\nCMD ["argument"]\n',
+    { args: ['-t', 'app', '--output', `type=oci,tar=false,dest=${layout}`] },
+  );
+  expect(result.exitCode, result.stderr).toBe(0);
+  const storage = work.fresh('podman');
+  const said = run('podman', [
+    ...[
+      '--root',
+      `${storage}/root`,
+      '--runroot',
+      `${storage}/run`,
+      '--storage-driver',
+      'vfs',
+      '--cgroup-manager',
+      'cgroupfs',
+    ],
+    ...['run', '--rm', '--quiet', '--network', 'none', '--cgroups', 'disabled', `oci:${layout}`],
+  ]);
+  expect(said).toBe('hello world from /home as 33 argument\n');
+});

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOTLESS, VARIANTS, Workspace } from '../helpers/workspace.ts';
+import { type RegistryServer, startRegistry } from '../registry/registry-server.ts';
+
+let registry: RegistryServer;
+let locked: RegistryServer;
+
+beforeAll(async () => {
+  registry = await startRegistry();
+  locked = await startRegistry({ htpasswd: { username: 'me', password: 'pass:word' } });
+});
+
+afterAll(async () => {
+  await registry.stop();
+  await locked.stop();
+});
+
+const DOCKERFILE = 'ARG BASE\nFROM $BASE\nRUN echo pushed > /pushed\nCOPY f /f\nLABEL here=there\n';
+const PLAIN = ['--src-tls-verify=false'];
+
+describe.each(VARIANTS)('a registry as $user over $snapshotter', (variant) => {
+  test('build --push, then skopeo, FROM and pull see the image', async () => {
+    const work = new Workspace(variant);
+    work.write('f', 'f');
+    const name = `${registry.host}/team/${variant.user}-${variant.snapshotter}:1`;
+    const pushed = await work.tryBuild(DOCKERFILE, { args: ['--push', '-t', name] });
+    expect(pushed.exitCode, pushed.stderr).toBe(0);
+    const image = work.open(`docker://${name}`, PLAIN);
+    expect(image.text('pushed')).toBe('pushed\n');
+    expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+
+    const other = new Workspace(variant);
+    const onTop = await other.build(`FROM ${name}\nRUN cat /pushed > /again\n`);
+    expect(onTop.image.text('again')).toBe('pushed\n');
+    const byDigest = await other.build(`FROM ${name.replace(/:1$/, '')}@${image.digest}\nLABEL x=y\n`);
+    expect(byDigest.image.config.config.Labels).toEqual({ here: 'there', x: 'y' });
+
+    const third = new Workspace(variant);
+    const pulled = await third.kiln(['pull', name]);
+    expect(pulled.exitCode, pulled.stderr).toBe(0);
+    expect(third.open(`oci:${third.home}:${name}`).digest).toBe(image.digest);
+  });
+});
+
+test('kiln push of a stored image, a second push sends nothing, another repository mounts', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.shell('head -c 2000000 /dev/urandom > f');
+  const result = await work.tryBuild(DOCKERFILE, { args: ['-t', 'app:1'] });
+  expect(result.exitCode, result.stderr).toBe(0);
+  const first = `${registry.host}/a/app:1`;
+  for (const name of [first, first, `${registry.host}/b/app:1`]) {
+    const pushed = await work.kiln(['push', 'app:1', name]);
+    expect(pushed.exitCode, pushed.stderr).toBe(0);
+  }
+  expect(work.open(`docker://${first}`, PLAIN).digest).toBe(
+    work.open(`docker://${registry.host}/b/app:1`, PLAIN).digest,
+  );
+});
+
+test('a password from the docker config; without it, the registry and the remedy are named', async () => {
+  const work = new Workspace(ROOTLESS);
+  const name = `${locked.host}/private/app:1`;
+  const refused = await work.tryBuild('ARG BASE\nFROM $BASE\nLABEL a=b\n', { args: ['--push', '-t', name] });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain('REGISTRY_UNAUTHORIZED');
+  expect(refused.stderr).toContain(locked.host);
+
+  const config = work.write(
+    '../docker/config.json',
+    JSON.stringify({ auths: { [locked.host]: { auth: Buffer.from('me:pass:word').toString('base64') } } }),
+  );
+  const env = { DOCKER_CONFIG: config.replace(/\/config\.json$/, '') };
+  const pushed = await work.tryBuild('ARG BASE\nFROM $BASE\nLABEL a=b\n', {
+    args: ['--push', '-t', name],
+    env,
+  });
+  expect(pushed.exitCode, pushed.stderr).toBe(0);
+  expect(pushed.stderr).not.toContain('pass:word');
+  const image = work.open(`docker://${name}`, [...PLAIN, '--src-creds=me:pass:word']);
+  expect(image.config.config.Labels).toEqual({ a: 'b' });
+});
+
+test('a registry that is not there fails at once and is named', async () => {
+  const work = new Workspace(ROOTLESS);
+  const result = await work.tryBuild('FROM 127.0.0.1:1/nothing:x\n');
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain('127.0.0.1:1');
+  const missing = await work.tryBuild(`FROM ${registry.host}/no/such:tag\n`);
+  expect(missing.exitCode).toBe(1);
+  expect(missing.stderr).toContain('no/such');
+});
