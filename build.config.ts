@@ -1,28 +1,66 @@
-/** Bundles kiln: one CommonJS file an entry point, so that start-up reads as few files as it can. */
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
-import { build } from 'esbuild';
+/**
+ * Bundles kiln: one CommonJS file an entry point, and one for each library that most commands do without, so that
+ * start-up reads and compiles little.
+ */
+import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
-rmSync('dist', { recursive: true, force: true });
-await build({
-  entryPoints: {
-    cli: 'src/cli.ts',
-    kiln: 'src/start.ts',
-    'layer-worker': 'src/layer/layer-worker.ts',
-    'namespace-main': 'src/namespace-main.ts',
-    'chroot-init': 'src/executor/chroot-init.ts',
+/** Built aside and renamed, so that a failed build leaves the last good one. */
+const draft = `dist.${process.pid}`;
+
+/** Loaded by `await import()` at their first use. */
+const LAZY_LIBRARIES = ['dockerfile-ast', 'execa', 'ora', 'smol-toml', 'tar', 'undici'];
+
+const fileOf = (library: string): string => `./lib-${library}.cjs`;
+
+/** Points imports of the lazy libraries at their own files. */
+const lazyLibraries: Plugin = {
+  name: 'lazy-libraries',
+  setup({ onResolve }) {
+    onResolve({ filter: new RegExp(`^(${LAZY_LIBRARIES.join('|')})$`) }, ({ path, kind }) =>
+      kind === 'entry-point' ? undefined : { path: fileOf(path), external: true },
+    );
   },
-  outdir: 'dist',
+};
+
+const shared: BuildOptions = {
+  outdir: draft,
   outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
   target: 'node24',
   format: 'cjs',
-  external: ['koffi', './cli.cjs'],
+  // Names stay, so that a reported stack can be read.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  // oclif would load TypeScript in a development tree of its own; kiln never is one.
+  external: ['koffi', 'typescript', './cli.cjs'],
   define: { KILN_BUNDLE: 'true', KILN_VERSION: JSON.stringify(version) },
   logLevel: 'warning',
   logOverride: { 'empty-import-meta': 'silent' },
   legalComments: 'none',
-});
-chmodSync('bin/kiln', 0o755);
+};
+
+try {
+  await build({
+    ...shared,
+    entryPoints: {
+      cli: 'src/cli.ts',
+      kiln: 'src/start.ts',
+      'layer-worker': 'src/layer/layer-worker.ts',
+      'namespace-main': 'src/namespace-main.ts',
+      'chroot-init': 'src/executor/chroot-init.ts',
+    },
+    plugins: [lazyLibraries],
+  });
+  await build({
+    ...shared,
+    entryPoints: Object.fromEntries(LAZY_LIBRARIES.map((library) => [`lib-${library}`, library])),
+  });
+  rmSync('dist', { recursive: true, force: true });
+  renameSync(draft, 'dist');
+} finally {
+  rmSync(draft, { recursive: true, force: true });
+}

@@ -1,5 +1,5 @@
 /** Worker threads that pack and unpack layers beside the build. Started on first use. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { BugError, BuildError, type ErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
 import type { LayerJobName, LayerJobRequest, LayerJobResult } from './layer-jobs.ts';
@@ -78,6 +78,8 @@ export class LayerPool {
   }
 
   #start(): Thread {
+    // Loaded here: a cached build starts no thread and should not pay for the module.
+    const { Worker } = process.getBuiltinModule('node:worker_threads');
     const worker = new Worker(entryPoint('layer-worker'));
     const thread: Thread = { worker, jobs: new Map() };
     worker.on('message', (reply: JobReply) => {

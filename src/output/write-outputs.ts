@@ -1,13 +1,10 @@
 /** Puts a finished image everywhere the user asked for: one file a target kind. */
 import type { Descriptor } from '../image/descriptor.ts';
 import type { StepLabel } from '../progress/event.ts';
-import { writeArchive } from './archive-output.ts';
 import { STORE_FORM } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
 import type { OutputSpec } from './output-spec.ts';
-import { pushImage } from './registry-output.ts';
-import { writeRootfs } from './rootfs-output.ts';
 import { storeImage } from './store-output.ts';
 
 /** Writes one output; resolves to the manifest it wrote, where it wrote one. */
@@ -40,22 +37,28 @@ function describe(spec: OutputSpec): string {
   }
 }
 
+/** Each kind is loaded when it is wanted: a build into the store pays for none of the others. */
 async function dispatch(
   image: FinishedImage,
   spec: OutputSpec,
   dependencies: OutputDependencies,
 ): Promise<Descriptor | undefined> {
   switch (spec.type) {
-    case 'image':
-      return spec.push
-        ? pushImage(image, spec, dependencies)
-        : storeImage(image, { ...spec, form: STORE_FORM }, dependencies);
+    case 'image': {
+      if (!spec.push) return storeImage(image, { ...spec, form: STORE_FORM }, dependencies);
+      const { pushImage } = await import('./registry-output.ts');
+      return pushImage(image, spec, dependencies);
+    }
     case 'oci':
-    case 'docker':
+    case 'docker': {
+      const { writeArchive } = await import('./archive-output.ts');
       return writeArchive(image, spec, dependencies);
+    }
     case 'tar':
-    case 'local':
+    case 'local': {
+      const { writeRootfs } = await import('./rootfs-output.ts');
       await writeRootfs(image, spec, dependencies);
       return undefined;
+    }
   }
 }
