@@ -3,24 +3,32 @@
  * can; when a RUN must be executed it goes on inside, with the same request.
  */
 import { join } from 'node:path';
+import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
-import { contextTrees } from './context/contexts.ts';
+import type { BuildScratch } from './build-scratch.ts';
+import { checkPlannedBuild, frontendWarning, toEvent, unusedArguments } from './build-warnings.ts';
+import { type ContextTrees, contextTrees } from './context/contexts.ts';
+import type { Download } from './context/download.ts';
+import type { Dockerfile } from './dockerfile/instruction.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
+import { requireRunnable } from './executor/foreign-platform.ts';
 import { digestOf } from './image/descriptor.ts';
-import type { ImageConfig } from './image/image-config.ts';
 import { LayerPool } from './layer/layer-pool.ts';
+import type { BuiltImage } from './output/finished-image.ts';
 import { writeOutput } from './output/write-outputs.ts';
-import { type Plan, planBuild } from './plan/plan.ts';
-import { buildStageGraph, type InputRef, inputKey } from './plan/stage-graph.ts';
-import type { Emit } from './progress/event.ts';
+import type { Emit, UntimedEvent } from './progress/event.ts';
 import type { Connections } from './registry/connections.ts';
+import { fetchNamedContext, openRemoteSources } from './remote-context.ts';
 import { finishImage } from './solver/finish-image.ts';
 import { ImageResolver } from './solver/image-resolver.ts';
 import { LayerAccess } from './solver/layer-access.ts';
 import { StepLayerBlobs } from './solver/layer-blobs.ts';
+import { prefetch } from './solver/prefetch.ts';
+import type { RemoteSources } from './solver/remote-sources.ts';
 import { NeedsNamespace } from './solver/run-step.ts';
 import { Solver } from './solver/solver.ts';
 import { type ExecutionEnvironment, SolverContext } from './solver/solver-context.ts';
+import { squash } from './solver/squash.ts';
 import { Store } from './store/store.ts';
 
 /** What a build is given beside its request: the world, as far as it may touch it. */
@@ -30,6 +38,8 @@ export interface BuildEnvironment {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly connections: Connections;
+  readonly download: Download;
+  readonly scratch: BuildScratch;
   readonly stdout: NodeJS.WritableStream;
   /** Makes what RUN needs; only inside the namespace. */
   readonly execution?: ((store: Store) => Promise<ExecutionEnvironment>) | undefined;
@@ -37,43 +47,104 @@ export interface BuildEnvironment {
 
 export type BuildOutcome =
   | { readonly kind: 'built'; readonly result: BuildResult }
-  /** A step must run: call again inside the namespace, with what was resolved already. */
-  | { readonly kind: 'needs-namespace'; readonly known: BuildRequest['known'] };
+  /** A step must run: call again inside the namespace, with what was resolved and fetched already. */
+  | { readonly kind: 'needs-namespace'; readonly known: BuildRequest['known']; readonly fetched: BuildRequest['fetched'] };
 
 /** Builds. Throws BuildError for everything the user can act on; nothing half-written stays. */
 export async function buildImage(
   request: BuildRequest,
   environment: BuildEnvironment,
 ): Promise<BuildOutcome> {
-  const { signal, connections } = environment;
   const store = Store.open(request.root);
   const resolver = new ImageResolver({
     store,
-    openRepository: (reference) => connections.source(reference),
+    openRepository: (reference) => environment.connections.source(reference),
     pull: request.pull,
     directory: request.directory,
     known: request.known,
   });
-  const plan = await makePlan(request, resolver);
-  const runs = plan.stages.some(({ steps }) => steps.some((step) => step.kind === 'run'));
-  const outside = environment.execution === undefined;
-  if (outside && runs && request.noCache === true)
-    return { kind: 'needs-namespace', known: resolver.learned };
+  const dockerfile = parseDockerfile(request.dockerfile);
+  const plans = await Promise.all(
+    request.targetPlatforms.map((platform) => planFor(platform, { request, dockerfile, resolver })),
+  );
+  const warnings = warningsOf(plans, { dockerfile, request });
+  if (warnings.failure !== undefined) {
+    for (const event of warnings.events) environment.emit(event);
+    throw warnings.failure;
+  }
+  const { secrets } = request.settings;
+  const remote = openRemoteSources({ ...environment, ...request, secrets, known: request.fetched });
+  const contexts = contextTrees(request, {
+    store: join(store.root, 'cache'),
+    temporary: store.temporary,
+    clock: environment.clock,
+    fetch: (url) => fetchNamedContext(url, { remote, scratch: environment.scratch, store }),
+  });
+  const goInside = async (): Promise<BuildOutcome> => {
+    await prefetch(plans, { remote, contextTree: contexts.tree });
+    return { kind: 'needs-namespace', known: resolver.learned, fetched: remote.learned };
+  };
+  if (environment.execution === undefined && mustRun(plans, request)) return goInside();
+  try {
+    const work: BuildWork = { request, environment, store, resolver, remote, contexts };
+    const result = await solveAndWrite(plans, work);
+    for (const event of warnings.events) environment.emit(event);
+    return { kind: 'built', result };
+  } catch (error) {
+    if (error instanceof NeedsNamespace) return goInside();
+    for (const event of warnings.events) environment.emit(event);
+    throw error;
+  } finally {
+    contexts.save();
+  }
+}
 
+/** True when a RUN will be executed whatever the cache holds. Throws HOST_FOREIGN_PLATFORM when one cannot be. */
+function mustRun(plans: readonly PlannedBuild[], request: BuildRequest): boolean {
+  if (request.noCache !== true) return false;
+  const stages = plans.flatMap(({ plan }) => plan.stages);
+  return stages.some(({ steps }) => steps.some((step) => step.kind === 'run'));
+}
+
+function warningsOf(
+  plans: readonly PlannedBuild[],
+  { dockerfile, request }: { dockerfile: Dockerfile; request: BuildRequest },
+): { readonly events: readonly UntimedEvent[]; readonly failure: unknown } {
+  const checked = plans.map((planned) => checkPlannedBuild(planned, { dockerfile, request }));
+  const events = [
+    ...frontendWarning(dockerfile, request.buildArgs),
+    ...checked.flatMap(({ warnings }) => warnings.map(toEvent)),
+    ...unusedArguments(dockerfile, request.buildArgs),
+  ];
+  // Several platforms find most things several times.
+  const unique = new Map(events.map((event) => [JSON.stringify(event), event]));
+  return { events: [...unique.values()], failure: checked.find(({ failure }) => failure !== undefined)?.failure };
+}
+
+interface BuildWork {
+  readonly request: BuildRequest;
+  readonly environment: BuildEnvironment;
+  readonly store: Store;
+  readonly resolver: ImageResolver;
+  readonly remote: RemoteSources;
+  readonly contexts: ContextTrees;
+}
+
+async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): Promise<BuildResult> {
+  const { request, environment, store, resolver, remote, contexts } = work;
+  const { emit, clock } = environment;
   const pool = new LayerPool({ threads: request.threads });
+  // Inside, something will be packed: the thread starts while the first step is prepared.
+  if (environment.execution !== undefined) pool.warm();
   const stop = new AbortController();
+  const signal = AbortSignal.any([environment.signal, stop.signal]);
   const access = new LayerAccess({
     store,
     pool,
     openSession: () => store.openSession(),
     wanted: wantedForms(request),
     epoch: request.epoch,
-    signal: AbortSignal.any([signal, stop.signal]),
-  });
-  const contexts = contextTrees(request, {
-    store: join(store.root, 'cache'),
-    temporary: store.temporary,
-    clock: environment.clock,
+    signal,
   });
   try {
     const execution = await environment.execution?.(store);
@@ -82,92 +153,60 @@ export async function buildImage(
       access,
       resolver,
       contextTree: contexts.tree,
+      remote,
+      requireRunnable: (platform) =>
+        requireRunnable(platform, { host: request.hostPlatform, emulated: request.emulated }),
       execution,
-      emit: environment.emit,
-      signal: AbortSignal.any([signal, stop.signal]),
+      emit,
+      signal,
       stop: (reason) => stop.abort(reason),
-      clock: environment.clock,
+      clock,
       epoch: request.epoch,
       jobs: request.jobs,
     });
-    const solved = await new Solver(plan, context).solve();
+    const images: BuiltImage[] = [];
+    for (const planned of plans) images.push(await solveOne(planned, { ...work, context, access, pool }));
     contexts.save();
-    const image = {
-      config: finishImage(plan, solved, {
-        base: await baseConfig(plan, resolver),
-        labels: request.labels,
-        now: context.timestamp(),
-        epoch: request.epoch === undefined ? undefined : context.timestamp(),
-      }),
-      layers: solved.layers.map(({ diffId, image: base }) => ({ diffId, base })),
-      annotations: request.annotations,
-    };
-    const blobs = new StepLayerBlobs({ access, pool, store, layers: solved.layers, signal });
+    const { connections, stdout } = environment;
+    const openSink = (reference: string) => connections.sink(reference);
     let manifest: BuildResult['manifest'];
     for (const spec of request.outputs) {
-      const written = await writeOutput(image, spec, {
-        store,
-        blobs,
-        openSink: (reference) => connections.sink(reference),
-        emit: environment.emit,
-        clock: environment.clock,
-        signal,
-        stdout: environment.stdout,
-      });
+      const written = await writeOutput(images, spec, { store, openSink, emit, clock, signal, stdout });
       manifest ??= written;
     }
     const names = request.outputs.flatMap((spec) => ('names' in spec ? spec.names : []));
-    const imageId = digestOf(JSON.stringify(image.config));
-    return { kind: 'built', result: { imageId, manifest, names: [...new Set(names)], ...context.counts } };
-  } catch (error) {
-    if (error instanceof NeedsNamespace) return { kind: 'needs-namespace', known: resolver.learned };
-    throw error;
+    const config = images.length === 1 ? JSON.stringify(images[0]?.image.config) : undefined;
+    const imageId = config === undefined ? (manifest?.digest ?? digestOf('')) : digestOf(config);
+    return { imageId, manifest, names: [...new Set(names)], ...context.counts };
   } finally {
-    contexts.save();
     await pool.close();
     access.close();
   }
 }
 
-async function makePlan(request: BuildRequest, resolver: ImageResolver): Promise<Plan> {
-  const dockerfile = parseDockerfile(request.dockerfile);
-  const graph = buildStageGraph(dockerfile, {
-    target: request.target,
-    buildArgs: request.buildArgs,
-    targetPlatform: request.targetPlatform,
-    buildPlatform: request.hostPlatform,
-    namedContexts: new Set(request.namedContexts.keys()),
-    labels: request.labels,
-    noCache: request.noCache,
-    epoch: request.epoch,
-    network: request.network,
-    multiPlatform: false,
-  });
-  const configs = new Map<string, ImageConfig | undefined>();
-  for (;;) {
-    const result = planBuild(graph, configs);
-    if (result.kind === 'plan') return result.plan;
-    await Promise.all(
-      result.inputs.map(async (input) => {
-        configs.set(inputKey(input), await configOf(input, resolver));
-      }),
-    );
-  }
-}
-
-async function configOf(input: InputRef, resolver: ImageResolver): Promise<ImageConfig | undefined> {
-  if (input.kind !== 'image') return undefined;
-  return (await resolver.resolve(input.reference, input.platform)).config;
-}
-
-/** Config of the image that the target is built on in the end. */
-async function baseConfig(plan: Plan, resolver: ImageResolver): Promise<ImageConfig | undefined> {
-  let { base } = plan.target.stage;
-  while (base.kind === 'stage') {
-    const index = base.index;
-    base = plan.stages.find(({ stage }) => stage.index === index)?.stage.base ?? { kind: 'scratch' };
-  }
-  return configOf(base, resolver);
+async function solveOne(
+  planned: PlannedBuild,
+  work: BuildWork & { readonly context: SolverContext; readonly access: LayerAccess; readonly pool: LayerPool },
+): Promise<BuiltImage> {
+  const { request, context, access, pool, store } = work;
+  const { plan } = planned;
+  const solved = await new Solver(plan, context).solve();
+  const finished = {
+    solved,
+    config: finishImage(plan, solved, {
+      base: baseConfigOf(planned),
+      labels: request.labels,
+      now: context.timestamp(),
+      epoch: request.epoch === undefined ? undefined : context.timestamp(),
+    }),
+  };
+  const { config, layers } = request.squash ? await squash(finished, context) : { ...finished, layers: solved.layers };
+  const image = {
+    config,
+    layers: layers.map(({ diffId, image: base }) => ({ diffId, base })),
+    annotations: request.annotations,
+  };
+  return { image, blobs: new StepLayerBlobs({ access, pool, store, layers, signal: context.signal }) };
 }
 
 /** Compressed forms that outputs will ask for, so that packing makes them in the same pass. */

@@ -1,30 +1,37 @@
 /** What a build is asked to do, as plain data: it crosses into the namespace by message. */
+import type { ContextPlace, NamedContext } from './context/contexts.ts';
 import type { SourceFile } from './errors.ts';
 import type { NetworkMode } from './executor/sandbox.ts';
 import type { Descriptor, Platform } from './image/descriptor.ts';
 import type { OutputSpec } from './output/output-spec.ts';
+import type { Fetched } from './solver/remote-sources.ts';
 import type { RunSettings } from './solver/run-settings.ts';
 
 export interface BuildRequest {
   /** The local store. */
   readonly root: string;
   readonly dockerfile: SourceFile;
-  /** Absolute directory of the main context; undefined when there is none. */
-  readonly context: string | undefined;
+  /** The main context; undefined when there is none. */
+  readonly context: ContextPlace | undefined;
   /** Patterns of the ignore file that applies, cleaned. */
   readonly ignore: readonly string[];
-  /** --build-context: name to value as given. */
-  readonly namedContexts: ReadonlyMap<string, string>;
+  /** --build-context. */
+  readonly namedContexts: ReadonlyMap<string, NamedContext>;
   readonly target: string | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;
-  readonly targetPlatform: Platform;
+  /** One, or several for an image index. */
+  readonly targetPlatforms: readonly Platform[];
   readonly hostPlatform: Platform;
+  /** Architectures whose programs run here by an emulator. */
+  readonly emulated: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly noCache: boolean | ReadonlySet<string>;
   readonly pull: boolean;
   readonly network: NetworkMode;
   readonly outputs: readonly OutputSpec[];
+  /** One layer for all that the build adds to its base. */
+  readonly squash: boolean;
   readonly settings: RunSettings;
   readonly isolation: 'auto' | 'oci' | 'chroot';
   readonly snapshotter: 'auto' | 'overlay' | 'fuse-overlayfs' | 'copy';
@@ -33,18 +40,20 @@ export interface BuildRequest {
   readonly threads: number;
   /** SOURCE_DATE_EPOCH, seconds. */
   readonly epoch: number | undefined;
-  /** Directory that relative paths are below. */
+  /** Directory that relative paths of OCI layouts are below. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What was resolved before the namespace was entered. */
   readonly known: ReadonlyMap<string, Descriptor>;
+  /** What was fetched for ADD and named contexts before the namespace was entered. */
+  readonly fetched: ReadonlyMap<string, Fetched>;
 }
 
 /** What a build gave. */
 export interface BuildResult {
   /** Digest of the config: the image ID. */
   readonly imageId: `sha256:${string}`;
-  /** The manifest of the first output that has one. */
+  /** The manifest or index of the first output that has one. */
   readonly manifest: Descriptor | undefined;
   readonly names: readonly string[];
   readonly cached: number;

@@ -5,10 +5,12 @@ import Doctor from './commands/doctor.ts';
 import History from './commands/history.ts';
 import Images from './commands/images.ts';
 import Inspect from './commands/inspect.ts';
+import Lint from './commands/lint.ts';
 import Login from './commands/login.ts';
 import Logout from './commands/logout.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
+import { refuseUnknownCommand } from './commands/unknown-command.ts';
 
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
 export const COMMANDS = {
@@ -17,6 +19,7 @@ export const COMMANDS = {
   history: History,
   images: Images,
   inspect: Inspect,
+  lint: Lint,
   login: Login,
   logout: Logout,
   pull: Pull,
@@ -24,6 +27,7 @@ export const COMMANDS = {
 };
 
 /** Runs the command that the arguments name. */
-export function main(): Promise<unknown> {
+export async function main(): Promise<unknown> {
+  if (refuseUnknownCommand(process.argv.slice(2), Object.keys(COMMANDS))) return undefined;
   return execute({ dir: __dirname });
 }

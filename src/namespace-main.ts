@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { type BuildOutcome, buildImage } from './build-image.ts';
 import type { BuildRequest } from './build-request.ts';
+import { BuildScratch } from './build-scratch.ts';
 import { chooseSandbox } from './executor/choose-sandbox.ts';
 import { type NamespaceContext, serveNamespace } from './executor/namespace-child.ts';
 import { type Check, probeInside } from './executor/probe.ts';
@@ -32,6 +33,7 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
   const { registry, connections } = openRegistry(request.env);
   const emit: Emit = (event) => context.send({ event } satisfies NamespaceMessage);
   const sessions: Session[] = [];
+  const scratch = new BuildScratch(request.root);
   const execution = async (store: Store): Promise<ExecutionEnvironment> => {
     store.sweepTemporary(Date.now());
     const searchPath = request.env['PATH'];
@@ -40,6 +42,10 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
     const session = store.openSession();
     sessions.push(session);
     const choice = await snapshotterIn(session, { wanted: request.snapshotter, context, searchPath });
+    if (sandbox.name === 'chroot' && request.isolation === 'auto') {
+      const message = `RUN steps are only isolated by chroot: ${reason}. --isolation chroot says so on purpose, --isolation oci forbids it.`;
+      emit({ type: 'warning', message });
+    }
     emit({ type: 'note', message: `sandbox: ${sandbox.description} (${reason})` });
     emit({ type: 'note', message: `snapshotter: ${choice.snapshotter.name} (${choice.reason})` });
     return { sandbox, snapshotter: choice.snapshotter, settings: request.settings };
@@ -50,11 +56,14 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
       signal: context.signal,
       clock: () => Date.now(),
       connections,
+      download: (url, ask) => registry.download(url, ask),
+      scratch,
       execution,
       stdout: process.stdout,
     });
   } finally {
     for (const session of sessions) session.close();
+    scratch.close();
     await registry.close();
   }
 }

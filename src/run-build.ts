@@ -1,6 +1,7 @@
 /** A build from outside: as far as it goes without a namespace, then, if a step must run, once more inside one. */
 import { type BuildOutcome, buildImage } from './build-image.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
+import type { BuildScratch } from './build-scratch.ts';
 import { BugError } from './errors.ts';
 import { enterNamespace } from './executor/namespace.ts';
 import type { NamespaceMessage, NamespaceTask } from './namespace-main.ts';
@@ -14,11 +15,13 @@ export interface RunBuildOptions {
   readonly killSignal: AbortSignal;
   readonly clock: () => number;
   readonly stdout: NodeJS.WritableStream;
+  /** Outlives the build; what is fetched for it is there. */
+  readonly scratch: BuildScratch;
 }
 
 /** Builds. Throws BuildError for what the user can act on, and the signal's reason when aborted. */
 export async function runBuild(request: BuildRequest, options: RunBuildOptions): Promise<BuildResult> {
-  const { signal, killSignal, clock, stdout } = options;
+  const { signal, killSignal, clock, stdout, scratch } = options;
   // What an attempt outside has said is said again inside, so it is held back until the attempt stands.
   const held: Parameters<Emit>[0][] = [];
   const { registry, connections } = openRegistry(request.env);
@@ -29,6 +32,8 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
       signal,
       clock,
       connections,
+      download: (url, ask) => registry.download(url, ask),
+      scratch,
       stdout,
     });
   } finally {
@@ -39,7 +44,7 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
     return outcome.result;
   }
   const inside = await enterNamespace<BuildOutcome>({
-    payload: { task: 'build', request: { ...request, known: outcome.known } } satisfies NamespaceTask,
+    payload: { task: 'build', request: { ...request, known: outcome.known, fetched: outcome.fetched } } satisfies NamespaceTask,
     env: { ...request.env },
     signal,
     killSignal,

@@ -1,13 +1,13 @@
 /** Flags of `kiln build` to a request: every value checked here, so that nothing is begun on wrong usage. */
-import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
 import type { BuildRequest } from '../build-request.ts';
-import { parseIgnoreFile } from '../dockerfile/ignore.ts';
-import { BuildError, messageOf, type SourceFile, systemErrorCode } from '../errors.ts';
-import { parsePlatform } from '../image/platform.ts';
+import type { BuildScratch } from '../build-scratch.ts';
+import { emulatedArchitectures } from '../executor/foreign-platform.ts';
+import type { Platform } from '../image/descriptor.ts';
+import { formatPlatform, parsePlatform } from '../image/platform.ts';
 import { formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
 import { type OutputSpec, parseOutput } from '../output/output-spec.ts';
+import { namedContext, readSources } from './build-sources.ts';
 import {
   keyValue,
   parseAddHost,
@@ -29,6 +29,7 @@ export interface BuildFlags {
   readonly output?: string[] | undefined;
   readonly push?: boolean;
   readonly load?: boolean;
+  readonly squash?: boolean;
   readonly 'no-cache'?: boolean;
   readonly 'no-cache-filter'?: string[] | undefined;
   readonly pull?: boolean;
@@ -46,44 +47,55 @@ export interface BuildFlags {
   readonly jobs?: number | undefined;
 }
 
-/** Reads the Dockerfile and the ignore file, and checks all flags. Throws USAGE_* and CONTEXT_*. */
+export interface BuildPlaces {
+  /** The context as given: a directory, an address, or "-". */
+  readonly context: string;
+  /** The local store. */
+  readonly root: string;
+  readonly scratch: BuildScratch;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the Dockerfile and the ignore file, and checks all flags. Throws USAGE_*, CONTEXT_* and, fetching, COPY_*. */
 export async function toBuildRequest(
   flags: BuildFlags,
-  { context, root }: { context: string; root: string },
+  { context, root, scratch, signal }: BuildPlaces,
 ): Promise<BuildRequest> {
   const { env } = process;
   const directory = process.cwd();
   const host = hostPlatform();
-  const { dockerfile, contextDirectory, ignore } = await readSources(context, flags.file);
-  const platforms = (flags.platform ?? []).flatMap((value) => value.split(','));
-  if (platforms.length > 1) {
-    throw usage('USAGE_PLATFORM', '--platform takes one platform', 'Build once for each platform.');
-  }
   const buildArgs = new Map((flags['build-arg'] ?? []).flatMap((text) => buildArg(text, env)));
+  const secrets = new Map((flags.secret ?? []).map((text) => parseSecret(text, env)));
+  const sources = await readSources({
+    context,
+    file: flags.file,
+    world: { root, env, secrets, scratch, signal },
+    keepGitDir: keepGitDir(buildArgs),
+  });
   const names = (flags.tag ?? []).map(fullName);
   const jobs = flags.jobs ?? Math.max(4, availableParallelism() * 2);
   return {
     root,
-    dockerfile,
-    context: contextDirectory,
-    ignore,
-    namedContexts: new Map((flags['build-context'] ?? []).map((text) => keyValue('--build-context', text))),
+    ...sources,
+    namedContexts: new Map((flags['build-context'] ?? []).map((text) => namedContext(text, directory))),
     target: flags.target,
     buildArgs,
-    targetPlatform: platforms[0] === undefined ? host : parsePlatform(platforms[0], host),
+    targetPlatforms: platformsOf(flags.platform, host),
     hostPlatform: host,
+    emulated: emulatedArchitectures(),
     labels: Object.fromEntries((flags.label ?? []).map((text) => keyValue('--label', text))),
     annotations: Object.fromEntries((flags.annotation ?? []).map((text) => keyValue('--annotation', text))),
     noCache: flags['no-cache'] === true ? true : noCacheStages(flags['no-cache-filter']),
     pull: flags.pull === true,
     network: flags.network === 'none' || flags.network === 'private' ? flags.network : 'host',
     outputs: outputsOf(flags, names),
+    squash: flags.squash === true,
     settings: {
       hostname: 'buildkitsandbox',
       extraHosts: (flags['add-host'] ?? []).map(parseAddHost),
       shmSize: parseSize('--shm-size', flags['shm-size']),
       ulimits: (flags.ulimit ?? []).map(parseUlimit),
-      secrets: new Map((flags.secret ?? []).map((text) => parseSecret(text, env))),
+      secrets,
       ssh: new Map((flags.ssh ?? []).map((text) => parseSsh(text, env))),
     },
     isolation: flags.isolation as BuildRequest['isolation'],
@@ -94,7 +106,22 @@ export async function toBuildRequest(
     directory,
     env: { ...env },
     known: new Map(),
+    fetched: new Map(),
   };
+}
+
+/** Platforms in the order given, each once. */
+function platformsOf(values: string[] | undefined, host: Platform): Platform[] {
+  const platforms = (values ?? [])
+    .flatMap((value) => value.split(','))
+    .map((text) => parsePlatform(text.trim(), host));
+  if (platforms.length === 0) return [host];
+  return [...new Map(platforms.map((platform) => [formatPlatform(platform), platform])).values()];
+}
+
+function keepGitDir(buildArgs: ReadonlyMap<string, string>): boolean | undefined {
+  const value = buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR');
+  return value === undefined ? undefined : /^(?:1|t|true)$/i.test(value);
 }
 
 function noCacheStages(filter: string[] | undefined): boolean | ReadonlySet<string> {
@@ -151,107 +178,4 @@ function epochOf(
     );
   }
   return Number(text);
-}
-
-interface Sources {
-  readonly dockerfile: SourceFile;
-  readonly contextDirectory: string | undefined;
-  readonly ignore: readonly string[];
-}
-
-async function readSources(context: string, file: string | undefined): Promise<Sources> {
-  if (context === '-') {
-    return {
-      dockerfile: { path: '-', text: await readStandardInput() },
-      contextDirectory: undefined,
-      ignore: [],
-    };
-  }
-  const directory = resolve(context);
-  const stats = statSync(directory, { throwIfNoEntry: false });
-  if (stats?.isDirectory() !== true) {
-    throw new BuildError(
-      'CONTEXT_NOT_FOUND',
-      `unable to prepare context: path "${context}" ${stats === undefined ? 'not found' : 'is no directory'}`,
-      {
-        suggestions: ['Give the directory that holds the files to copy, often "." for the current one.'],
-      },
-    );
-  }
-  if (file === '-') {
-    const text = await readStandardInput();
-    return {
-      dockerfile: { path: '-', text },
-      contextDirectory: directory,
-      ignore: readIgnore(directory, undefined),
-    };
-  }
-  const path = file === undefined ? join(directory, 'Dockerfile') : resolve(file);
-  const shown = file ?? join(context, 'Dockerfile');
-  const text = readDockerfile(path, shown, { directory, given: file !== undefined });
-  return {
-    dockerfile: { path: shown, text },
-    contextDirectory: directory,
-    ignore: readIgnore(directory, path),
-  };
-}
-
-function readDockerfile(
-  path: string,
-  shown: string,
-  { directory, given }: { directory: string; given: boolean },
-): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === 'EISDIR') throw notReadable(shown, 'it is a directory');
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw notReadable(shown, messageOf(error));
-    // -f may also be meant relative to the context, as some tools have it.
-    const inside = given ? join(directory, shown) : undefined;
-    const found = inside !== undefined && statSync(inside, { throwIfNoEntry: false }) !== undefined;
-    const hint = found
-      ? `-f is relative to the current directory; did you mean ${inside}?`
-      : 'Name it with -f FILE.';
-    throw new BuildError(
-      'USAGE_NO_DOCKERFILE',
-      `failed to read dockerfile: open ${shown}: no such file or directory`,
-      {
-        suggestions: [hint],
-      },
-    );
-  }
-}
-
-function notReadable(shown: string, why: string): BuildError {
-  return new BuildError('USAGE_NO_DOCKERFILE', `failed to read dockerfile: ${shown}: ${why}`, {
-    suggestions: ['Name a readable file with -f FILE.'],
-  });
-}
-
-/** <Dockerfile>.dockerignore beside the Dockerfile goes before .dockerignore of the context. */
-function readIgnore(directory: string, dockerfile: string | undefined): readonly string[] {
-  const candidates = [
-    ...(dockerfile === undefined ? [] : [join(dirname(dockerfile), `${basename(dockerfile)}.dockerignore`)]),
-    join(directory, '.dockerignore'),
-  ];
-  for (const path of candidates) {
-    try {
-      return parseIgnoreFile(readFileSync(path, 'utf8'));
-    } catch (error) {
-      if (error instanceof BuildError) throw error;
-      if (systemErrorCode(error) !== 'ENOENT') {
-        throw new BuildError('CONTEXT_IGNORE_FILE', `cannot read ${path}: ${messageOf(error)}`, {
-          cause: error,
-        });
-      }
-    }
-  }
-  return [];
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -2,10 +2,12 @@ import { rmSync, writeFileSync } from 'node:fs';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../build-request.ts';
+import { BuildScratch } from '../build-scratch.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
 import { toBuildRequest } from './build-options.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { runCheck } from './run-check.ts';
 
 const list = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -20,7 +22,10 @@ export default class Build extends KilnCommand {
   ];
 
   static override args = {
-    context: Args.string({ description: 'directory with the files that COPY and ADD see', default: '.' }),
+    context: Args.string({
+      description: 'files that COPY and ADD see: a directory, a git or http(s) address, or - for standard input',
+      default: '.',
+    }),
   };
 
   static override flags = {
@@ -34,11 +39,15 @@ export default class Build extends KilnCommand {
       ...list,
     }),
     'build-context': Flags.string({
-      description: 'a further context for FROM and --from: NAME=DIR',
+      description:
+        'a further context for FROM and --from: NAME=DIR, or docker-image://…, oci-layout://…, https://…, a git address',
       ...list,
     }),
     target: Flags.string({ description: 'stage to build (default: the last)' }),
-    platform: Flags.string({ description: 'platform to build for, such as linux/arm64', ...list }),
+    platform: Flags.string({
+      description: 'platforms to build for, such as linux/arm64; several give an image index',
+      ...list,
+    }),
     output: Flags.string({
       char: 'o',
       description:
@@ -49,6 +58,8 @@ export default class Build extends KilnCommand {
     load: Flags.boolean({ description: 'put the image in the local store too, beside other outputs' }),
     'no-cache': Flags.boolean({ description: 'run every step, whatever the cache has' }),
     'no-cache-filter': Flags.string({ description: 'run every step of these stages', ...list }),
+    squash: Flags.boolean({ description: 'make one layer of all that the build adds to its base' }),
+    check: Flags.boolean({ description: 'check the Dockerfile and build nothing (see kiln lint)' }),
     pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),
     network: Flags.string({
       description: 'network of RUN steps',
@@ -97,6 +108,14 @@ export default class Build extends KilnCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Build);
     const { signal, killSignal } = this.interruption();
+    if (flags.check) {
+      const root = this.storeRoot(flags.root);
+      process.exitCode = await runCheck(
+        (scratch) => toBuildRequest(flags, { context: args.context, root, scratch, signal }),
+        { format: 'text', root },
+      );
+      return;
+    }
     if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
     const now = (): number => performance.now();
     const { env, stderr } = process;
@@ -104,17 +123,15 @@ export default class Build extends KilnCommand {
     const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
     const emit = createEmitter({ reporter, now });
     const began = now();
+    const root = this.storeRoot(flags.root);
+    const scratch = new BuildScratch(root);
     try {
-      const request = await toBuildRequest(flags, {
-        context: args.context,
-        root: this.storeRoot(flags.root),
-      });
-      const platform = request.targetPlatform;
+      const request = await toBuildRequest(flags, { context: args.context, root, scratch, signal });
       emit({
         type: 'build-started',
         dockerfile: request.dockerfile.path,
         ...(request.target === undefined ? {} : { target: request.target }),
-        platform: `${platform.os}/${platform.architecture}`,
+        platform: request.targetPlatforms.map(({ os, architecture }) => `${os}/${architecture}`).join(','),
       });
       const { runBuild } = await import('../run-build.ts');
       const result = await runBuild(request, {
@@ -125,6 +142,7 @@ export default class Build extends KilnCommand {
         killSignal,
         clock: () => Date.now(),
         stdout: process.stdout,
+        scratch,
       });
       const { imageId, manifest, names, cached, steps } = result;
       emit({
@@ -145,6 +163,8 @@ export default class Build extends KilnCommand {
       const resolved = resolveMode(mode, { isTTY: stderr.isTTY, env });
       this.shown = { reported: resolved === 'json', output: resolved !== 'tty' };
       throw reason;
+    } finally {
+      scratch.close();
     }
   }
 

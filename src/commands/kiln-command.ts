@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
+import { didYouMean } from '../dockerfile/suggest.ts';
 import { BuildError } from '../errors.ts';
 import { renderError } from '../progress/error-report.ts';
 import { wantsColor } from '../progress/reporter.ts';
@@ -61,7 +62,7 @@ export abstract class KilnCommand extends Command {
       process.stderr.write('interrupted\n');
       return;
     }
-    const shown = isUsageError(error) ? usageError(error) : error;
+    const shown = isUsageError(error) ? usageError(error, Object.keys(this.ctor.flags)) : error;
     const { env, stderr } = process;
     const color = wantsColor({ isTTY: stderr.isTTY, env });
     const { reported, output } = this.shown;
@@ -81,13 +82,16 @@ export abstract class KilnCommand extends Command {
 }
 
 /** oclif's own complaints about flags and arguments. */
-function isUsageError(error: unknown): error is Error & { oclif: { exit?: number } } {
+function isUsageError(error: unknown): error is Error & { oclif: { exit?: number }; flags?: unknown } {
   return error instanceof Error && 'oclif' in error && 'parse' in error;
 }
 
-function usageError(error: Error): BuildError {
+function usageError(error: Error & { flags?: unknown }, flags: readonly string[]): BuildError {
+  // Flags that do not exist come with the error.
+  const unknown = Array.isArray(error.flags) ? error.flags.filter((flag) => typeof flag === 'string') : [];
+  const near = unknown.flatMap((flag) => didYouMean(flag.replace(/^--?/, ''), flags, { prefix: '--' }));
   const message = error.message.replace(/\nSee more help with --help$/, '').trim();
   return new BuildError('USAGE_FLAGS', message, {
-    suggestions: ['See kiln --help, or kiln COMMAND --help.'],
+    suggestions: [...near, 'See kiln --help, or kiln COMMAND --help.'],
   });
 }

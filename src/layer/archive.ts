@@ -4,8 +4,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { toFsPath } from '../system/byte-path.ts';
-import type { Entry } from './entry.ts';
-import { safePath } from './layer-entry.ts';
+import { archiveEntry } from './layer-entry.ts';
 import type { PackItem } from './pack-tree.ts';
 import { BLOCK } from './tar-header.ts';
 import { checksumOf, TarReader } from './tar-reader.ts';
@@ -44,24 +43,9 @@ export function readArchive({
   const items: PackItem[] = [];
   const reader = new TarReader({
     member: (member) => {
-      const { mode, uid, gid, mtime, xattrs, type } = member;
-      const entry: Entry = {
-        path: safePath(member.name),
-        type,
-        mode,
-        uid,
-        gid,
-        mtime,
-        size: member.size,
-        ...(type === 'hardlink' ? { linkTarget: safePath(member.linkName) } : {}),
-        ...(type === 'symlink' ? { linkTarget: member.linkName } : {}),
-        ...(type === 'char' || type === 'block'
-          ? { devMajor: member.devMajor, devMinor: member.devMinor }
-          : {}),
-        ...(xattrs === undefined ? {} : { xattrs }),
-      };
-      const content = { kind: 'range', path, offset: start + member.offset, size: member.size } as const;
-      items.push(type === 'file' && member.size > 0 ? { entry, content } : { entry });
+      const entry = archiveEntry(member);
+      const content = { kind: 'range', path, offset: start + member.offset, size: entry.size } as const;
+      items.push(entry.type === 'file' && entry.size > 0 ? { entry, content } : { entry });
     },
     data: () => undefined,
     end: () => undefined,

@@ -15,7 +15,12 @@ export interface CompressRequest {
 const CHUNK = 1 << 20;
 
 /** Gives the same bytes as packing with that form would have. On failure nothing stays. Throws STORE_DISK_FULL. */
-export async function compressTar({ tar, compression, level, path }: CompressRequest): Promise<CompressedBlob> {
+export async function compressTar({
+  tar,
+  compression,
+  level,
+  path,
+}: CompressRequest): Promise<CompressedBlob> {
   const compressor = makeCompressor({ compression, level }, path);
   const fd = openSync(tar, 'r');
   try {

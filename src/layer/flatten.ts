@@ -2,7 +2,6 @@
 import {
   chmodSync,
   closeSync,
-  createReadStream,
   linkSync,
   lutimesSync,
   mkdirSync,
@@ -11,14 +10,16 @@ import {
   rmSync,
   symlinkSync,
   utimesSync,
-  writeSync,
 } from 'node:fs';
 import { Readable } from 'node:stream';
-import { toFsPath } from '../system/byte-path.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BugError } from '../errors.ts';
+import { toByteString, toFsPath } from '../system/byte-path.ts';
 import { makeNode } from '../system/libc.ts';
 import type { Entry } from './entry.ts';
-import type { FileTree } from './file-tree.ts';
+import type { FileContent, FileTree } from './file-tree.ts';
 import { lstatPath } from './host-entry.ts';
+import { SparseFile } from './sparse-file.ts';
 import { encodeHeader, padding } from './tar-header.ts';
 
 /** Every path of a tree, parents first, with hard links after their first name. */
@@ -31,11 +32,14 @@ function* walk(tree: FileTree): Generator<Entry> {
     if (entry === undefined) continue;
     const identity = tree.linkIdentity?.(path);
     const first = identity === undefined ? undefined : links.get(identity);
-    if (first !== undefined) yield { ...entry, type: 'hardlink', linkTarget: first, size: 0 };
-    else {
+    if (first !== undefined) {
+      const { xattrs: _, ...attributes } = entry;
+      yield { ...attributes, type: 'hardlink', linkTarget: first, size: 0 };
+    } else {
       if (identity !== undefined) links.set(identity, path);
       yield entry;
     }
+    if (entry.type !== 'directory') continue;
     for (const name of [...tree.list(path)].reverse()) stack.push(`${path}/${name}`);
   }
 }
@@ -44,24 +48,61 @@ const CHUNK = 1 << 20;
 
 /** The tree as a tar; owners, modes, devices and attributes as in the image. */
 export function flattenToTar(tree: FileTree): Readable {
-  return Readable.from(tarChunks(tree), { highWaterMark: 16 });
+  return Readable.from(inBlocks(tarPieces(tree)), { objectMode: false, highWaterMark: 4 * CHUNK });
 }
 
-async function* tarChunks(tree: FileTree): AsyncGenerator<Buffer> {
+/** Each piece is only good until the next is asked for. */
+function* tarPieces(tree: FileTree): Generator<Buffer> {
+  const buffer = Buffer.allocUnsafe(CHUNK);
   for (const entry of walk(tree)) {
     yield encodeHeader(entry);
     if (entry.type !== 'file' || entry.size === 0) continue;
-    const content = tree.content(entry.path);
-    if (content.kind === 'bytes') yield content.bytes;
-    else {
-      const start = content.kind === 'range' ? content.offset : 0;
-      const range = { start, end: start + entry.size - 1, highWaterMark: CHUNK };
-      for await (const chunk of createReadStream(toFsPath(content.path), range)) yield chunk as Buffer;
-    }
+    yield* bytesOf(tree.content(entry.path), entry, buffer);
     yield Buffer.alloc(padding(entry.size));
   }
   yield Buffer.alloc(1024);
 }
+
+/** Copies pieces into blocks worth a system call. */
+function* inBlocks(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let block = Buffer.allocUnsafe(CHUNK);
+  let fill = 0;
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const count = piece.copy(block, fill, at);
+      at += count;
+      fill += count;
+      if (fill < CHUNK) continue;
+      yield block;
+      block = Buffer.allocUnsafe(CHUNK);
+      fill = 0;
+    }
+  }
+  if (fill > 0) yield block.subarray(0, fill);
+}
+
+/** A file's bytes through `buffer`. */
+function* bytesOf(content: FileContent, { path, size }: Entry, buffer: Buffer): Generator<Buffer> {
+  if (content.kind === 'bytes') {
+    yield content.bytes;
+    return;
+  }
+  const fd = openSync(toFsPath(content.path), 'r');
+  try {
+    const start = content.kind === 'range' ? content.offset : 0;
+    for (let done = 0; done < size; ) {
+      const count = readSync(fd, buffer, 0, Math.min(buffer.length, size - done), start + done);
+      if (count === 0) throw new BugError(`the bytes of ${path} end ${size - done} too early`);
+      yield buffer.subarray(0, count);
+      done += count;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** How long files are written before anything else, such as Ctrl-C, gets its turn. Milliseconds. */
+const TURN = 20;
 
 /** Writes the tree's files below `directory`, which exists. Owners become the caller's; devices are left out. */
 export async function flattenToDirectory(
@@ -69,68 +110,74 @@ export async function flattenToDirectory(
   directory: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const target: Target = { tree, root: toByteString(directory), buffer: Buffer.allocUnsafe(CHUNK) };
+  const { root } = target;
   const directories: Entry[] = [];
+  let turn = performance.now();
   for (const entry of walk(tree)) {
-    signal.throwIfAborted();
-    writeEntry(tree, entry, directory);
+    for (const _ of writeEntry(entry, target)) {
+      if (performance.now() - turn < TURN) continue;
+      await nextTurn();
+      signal.throwIfAborted();
+      turn = performance.now();
+    }
     if (entry.type === 'directory') directories.push(entry);
   }
   // Modes and times last: a directory without write permission could not be filled.
   for (const { path, mode, mtime } of directories.reverse()) {
-    chmodSync(toFsPath(`${directory}/${path}`), mode);
-    utimesSync(toFsPath(`${directory}/${path}`), mtime, mtime);
+    chmodSync(toFsPath(`${root}/${path}`), mode);
+    utimesSync(toFsPath(`${root}/${path}`), mtime, mtime);
   }
 }
 
-function writeEntry(tree: FileTree, entry: Entry, directory: string): void {
-  const host = `${directory}/${entry.path}`;
-  const existing = lstatPath(host);
+interface Target {
+  readonly tree: FileTree;
+  /** Byte path of the directory. */
+  readonly root: string;
+  readonly buffer: Buffer;
+}
+
+/** Writes one entry, in steps. */
+function* writeEntry(entry: Entry, target: Target): Generator<void> {
+  const bytes = `${target.root}/${entry.path}`;
+  const host = toFsPath(bytes);
+  const existing = lstatPath(bytes);
   if (entry.type === 'directory') {
-    if (existing?.isDirectory() === true) chmodSync(toFsPath(host), 0o700 | entry.mode);
+    if (existing?.isDirectory() === true) chmodSync(host, 0o700 | entry.mode);
     else {
-      if (existing !== undefined) rmSync(toFsPath(host), { recursive: true });
-      mkdirSync(toFsPath(host), 0o700);
+      if (existing !== undefined) rmSync(host, { recursive: true });
+      mkdirSync(host, 0o700);
     }
     return;
   }
-  if (existing !== undefined) rmSync(toFsPath(host), { recursive: true });
+  if (existing !== undefined) rmSync(host, { recursive: true });
   if (entry.type === 'symlink') {
-    symlinkSync(toFsPath(entry.linkTarget ?? ''), toFsPath(host));
-    lutimesSync(toFsPath(host), entry.mtime, entry.mtime);
-  } else if (entry.type === 'hardlink')
-    linkSync(toFsPath(`${directory}/${entry.linkTarget}`), toFsPath(host));
-  else if (entry.type === 'fifo') makeNode(host, 0o010000 | entry.mode, 0, 0);
-  else if (entry.type === 'file') writeContent(tree, entry, host);
+    symlinkSync(toFsPath(entry.linkTarget ?? ''), host);
+    lutimesSync(host, entry.mtime, entry.mtime);
+  } else if (entry.type === 'hardlink') {
+    const first = `${target.root}/${entry.linkTarget}`;
+    // Names of a device have nothing to link to.
+    if (lstatPath(first) !== undefined) linkSync(toFsPath(first), host);
+  } else if (entry.type === 'fifo') makeNode(bytes, 0o010000 | entry.mode, 0, 0);
+  else if (entry.type === 'file') yield* writeFile(entry, target);
+  yield;
 }
 
-function writeContent(tree: FileTree, entry: Entry, host: string): void {
-  const out = openSync(toFsPath(host), 'wx', 0o600);
+function* writeFile(entry: Entry, { tree, root, buffer }: Target): Generator<void> {
+  const host = toFsPath(`${root}/${entry.path}`);
+  const fd = openSync(host, 'wx', 0o600);
   try {
-    const content = tree.content(entry.path);
-    if (content.kind === 'bytes') writeSync(out, content.bytes);
-    else
-      copyRange(out, content.path, {
-        offset: content.kind === 'range' ? content.offset : 0,
-        size: entry.size,
-      });
-  } finally {
-    closeSync(out);
-  }
-  chmodSync(toFsPath(host), entry.mode);
-  utimesSync(toFsPath(host), entry.mtime, entry.mtime);
-}
-
-function copyRange(out: number, path: string, { offset, size }: { offset: number; size: number }): void {
-  const fd = openSync(toFsPath(path), 'r');
-  const buffer = Buffer.allocUnsafe(Math.min(CHUNK, size));
-  try {
-    for (let done = 0; done < size; ) {
-      const count = readSync(fd, buffer, 0, Math.min(buffer.length, size - done), offset + done);
-      if (count === 0) break;
-      for (let at = 0; at < count; ) at += writeSync(out, buffer, at, count - at);
-      done += count;
+    const file = new SparseFile(fd);
+    if (entry.size > 0) {
+      for (const piece of bytesOf(tree.content(entry.path), entry, buffer)) {
+        file.write(piece);
+        yield;
+      }
     }
+    file.end();
   } finally {
     closeSync(fd);
   }
+  chmodSync(host, entry.mode);
+  utimesSync(host, entry.mtime, entry.mtime);
 }

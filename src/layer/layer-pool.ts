@@ -28,7 +28,7 @@ export class LayerPool {
 
   /** Starts a thread, so that the first job does not wait for it. */
   warm(): void {
-    if (this.#threads.length === 0) this.#start();
+    if (this.#threads.length === 0) this.#start({ warm: true });
   }
 
   /**
@@ -77,10 +77,10 @@ export class LayerPool {
     return this.#threads.reduce((best, thread) => (thread.jobs.size < best.jobs.size ? thread : best));
   }
 
-  #start(): Thread {
+  #start({ warm } = { warm: false }): Thread {
     // Loaded here: a cached build starts no thread and should not pay for the module.
     const { Worker } = process.getBuiltinModule('node:worker_threads');
-    const worker = new Worker(entryPoint('layer-worker'));
+    const worker = new Worker(entryPoint('layer-worker'), { workerData: { warm } });
     const thread: Thread = { worker, jobs: new Map() };
     worker.on('message', (reply: JobReply) => {
       const waiting = thread.jobs.get(reply.id);
@@ -88,10 +88,14 @@ export class LayerPool {
       if (reply.ok) waiting?.resolve(reply.result);
       else waiting?.reject(revive(reply.error));
     });
-    worker.on('error', (error) => {
+    const ended = (error: Error): void => {
+      const at = this.#threads.indexOf(thread);
+      if (at >= 0 && !this.#closed) this.#threads.splice(at, 1);
       for (const { reject } of thread.jobs.values()) reject(error);
       thread.jobs.clear();
-    });
+    };
+    worker.on('error', ended);
+    worker.on('exit', () => ended(new BugError('a layer thread ended before its work')));
     this.#threads.push(thread);
     return thread;
   }

@@ -1,11 +1,15 @@
-/** A stack of layers as one file tree, from their tables of contents: whiteouts applied, hard links followed. */
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+/**
+ * A stack of layers as one file tree, from their tables of contents: whiteouts applied, hard links followed. Layers are
+ * not merged; a look-up asks them from the top down, so a tree over large layers costs nothing until it is asked.
+ */
 import { BugError } from '../errors.ts';
 import type { Digest } from '../image/descriptor.ts';
-import { toFsPath } from '../system/byte-path.ts';
+import { toByteString } from '../system/byte-path.ts';
 import type { Entry, LayerToc, TocEntry } from './entry.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
+import { hashContent } from './hash-content.ts';
+import { LayerIndex } from './layer-index.ts';
+import { resolvePath } from './resolve-path.ts';
 
 export interface TreeLayer {
   readonly toc: LayerToc;
@@ -13,21 +17,20 @@ export interface TreeLayer {
   readonly tarPath: string | undefined;
 }
 
-/** A name in the tree. The entry is shared by all names of one file. */
-interface Node {
-  entry: TocEntry;
-  layer: number;
-  /** Says which file it is, for files with several names. */
-  link: string | undefined;
-  children: Map<string, Node> | undefined;
+/** An entry, and the layer it comes from (-1 for a directory that no layer has an entry for). */
+interface Found {
+  readonly entry: TocEntry;
+  readonly layer: number;
 }
 
 const ROOT: TocEntry = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 };
 
 export class LayeredTree implements FileTree {
   readonly #layers: readonly TreeLayer[];
-  #root: Node | undefined;
+  #indexes: readonly LayerIndex[] | undefined;
+  readonly #floors = new Map<string, number>();
   readonly #digests = new Map<string, Digest>();
+  readonly #subtrees = new Map<number, LayeredTree>();
 
   /** `layers`: lowest first. */
   constructor(layers: readonly TreeLayer[]) {
@@ -35,28 +38,38 @@ export class LayeredTree implements FileTree {
   }
 
   lstat(path: string): Entry | undefined {
-    const node = this.#find(path);
-    return node === undefined ? undefined : node.entry.path === path ? node.entry : { ...node.entry, path };
+    const found = this.#find(path);
+    if (found === undefined) return undefined;
+    const { entry } = this.#linked(found);
+    return entry.path === path ? entry : { ...entry, path };
   }
 
   list(path: string): readonly string[] {
-    const children = this.#find(path)?.children;
-    return children === undefined ? [] : [...children.keys()].sort();
+    if (this.#find(path)?.entry.type !== 'directory') return [];
+    const indexes = this.#stack();
+    const names = new Set<string>();
+    const gone = new Set<string>();
+    for (let layer = indexes.length - 1; layer >= this.#floor(path); layer--) {
+      const index = indexes[layer];
+      for (const name of index?.children(path) ?? []) if (!gone.has(name)) names.add(name);
+      for (const name of index?.deletedChildren(path) ?? []) gone.add(name);
+    }
+    return [...names].sort();
   }
 
   content(path: string): FileContent {
-    const node = this.#file(path);
-    if (node.entry.size === 0) return { kind: 'bytes', bytes: Buffer.alloc(0) };
-    const tarPath = this.#layers[node.layer]?.tarPath;
-    if (tarPath === undefined || node.entry.offset === undefined)
+    const { entry, layer } = this.#file(path);
+    if (entry.size === 0) return { kind: 'bytes', bytes: Buffer.alloc(0) };
+    const tarPath = this.#layers[layer]?.tarPath;
+    if (tarPath === undefined || entry.offset === undefined)
       throw new BugError(`no bytes at hand for ${path}`);
-    return { kind: 'range', path: tarPath, offset: node.entry.offset, size: node.entry.size };
+    return { kind: 'range', path: toByteString(tarPath), offset: entry.offset, size: entry.size };
   }
 
   digest(path: string): Digest {
-    const node = this.#file(path);
-    if (node.entry.digest !== undefined) return node.entry.digest;
-    const key = `${node.layer}:${node.entry.path}`;
+    const { entry, layer } = this.#file(path);
+    if (entry.digest !== undefined) return entry.digest;
+    const key = `${layer}:${entry.path}`;
     let digest = this.#digests.get(key);
     if (digest === undefined) {
       digest = hashContent(this.content(path));
@@ -66,120 +79,123 @@ export class LayeredTree implements FileTree {
   }
 
   linkIdentity(path: string): string | undefined {
-    return this.#find(path)?.link;
+    const found = this.#find(path);
+    if (found === undefined || found.entry.type === 'directory') return undefined;
+    const { entry, layer } = this.#linked(found);
+    const several =
+      found.entry.type === 'hardlink' ||
+      this.#stack().some((index, number) => number >= layer && index.linkTargets.has(entry.path));
+    return several ? `${layer}:${entry.path}` : undefined;
   }
 
-  #file(path: string): Node {
-    const node = this.#find(path);
-    if (node?.entry.type !== 'file') throw new BugError(`${path} is no file`);
-    return node;
+  #file(path: string): Found {
+    const found = this.#find(path);
+    const file = found === undefined ? undefined : this.#linked(found);
+    if (file?.entry.type !== 'file') throw new BugError(`${path} is no file`);
+    return file;
   }
 
-  #find(path: string): Node | undefined {
-    let node: Node | undefined = this.#tree();
-    if (path === '') return node;
-    for (const name of path.split('/')) {
-      node = node.children?.get(name);
-      if (node === undefined) return undefined;
+  #find(path: string): Found | undefined {
+    const indexes = this.#stack();
+    const floor = path === '' ? 0 : this.#floor(parentOf(path));
+    let implied = path === '';
+    for (let layer = indexes.length - 1; layer >= floor; layer--) {
+      const index = indexes[layer];
+      const entry = index?.entry(path);
+      if (entry !== undefined) {
+        if (implied && entry.type !== 'directory') break;
+        return { entry, layer };
+      }
+      implied ||= index?.implied.has(path) === true;
+      if (index?.deleted.has(path) === true) break;
     }
-    return node;
+    return implied ? { entry: path === '' ? ROOT : { ...ROOT, path }, layer: -1 } : undefined;
   }
 
-  #tree(): Node {
-    if (this.#root !== undefined) return this.#root;
-    const root: Node = { entry: ROOT, layer: -1, link: undefined, children: new Map() };
-    this.#layers.forEach(({ toc }, layer) => {
-      // What a layer deletes, it deletes from the layers below, whatever the order in its tar.
-      for (const entry of toc.entries)
-        if (entry.type === 'whiteout' || entry.type === 'opaque') remove(root, entry);
-      for (const entry of toc.entries)
-        if (entry.type !== 'whiteout' && entry.type !== 'opaque') add(root, entry, layer);
+  /** The lowest layer whose files show in a directory. */
+  #floor(path: string): number {
+    const known = this.#floors.get(path);
+    if (known !== undefined) return known;
+    const indexes = this.#stack();
+    const parent = path === '' ? 0 : this.#floor(parentOf(path));
+    let floor = parent;
+    for (let layer = indexes.length - 1; layer >= parent; layer--) {
+      const index = indexes[layer];
+      const type = index?.entry(path)?.type;
+      const covered = type !== undefined && type !== 'directory';
+      if (!covered && index?.opaque.has(path) !== true && index?.deleted.has(path) !== true) continue;
+      floor = covered ? layer + 1 : layer;
+      break;
+    }
+    this.#floors.set(path, floor);
+    return floor;
+  }
+
+  /** The file itself, when the entry is one more name of it: of the same layer first, else of those below. */
+  #linked(found: Found): Found {
+    let { entry } = found;
+    const { layer } = found;
+    for (let hops = 0; entry.type === 'hardlink' && hops < 40; hops++) {
+      const target = this.#stack()[layer]?.entry(entry.linkTarget ?? '');
+      if (target !== undefined) {
+        entry = target;
+        continue;
+      }
+      const below = this.#below(layer);
+      const lower = below.#find(entry.linkTarget ?? '');
+      if (lower === undefined) break;
+      return below.#linked(lower);
+    }
+    return entry.type === 'hardlink'
+      ? { entry: { ...entry, type: 'file', size: 0 }, layer }
+      : { entry, layer };
+  }
+
+  /** The tree without this layer and those above. */
+  #below(layer: number): LayeredTree {
+    let tree = this.#subtrees.get(layer);
+    if (tree === undefined) {
+      tree = new LayeredTree(this.#layers.slice(0, layer));
+      this.#subtrees.set(layer, tree);
+    }
+    return tree;
+  }
+
+  #stack(): readonly LayerIndex[] {
+    this.#indexes ??= this.#layers.map(({ toc }, layer) => {
+      const index = LayerIndex.of(toc);
+      const led = [...index.implied].some((path) => this.#below(layer).lstat(path)?.type === 'symlink');
+      return led ? LayerIndex.of(behindLinks(toc, this.#below(layer))) : index;
     });
-    this.#root = root;
-    return root;
+    return this.#indexes;
   }
 }
 
-function remove(root: Node, { path, type }: TocEntry): void {
-  let node: Node | undefined = root;
-  const parts = path === '' ? [] : path.split('/');
-  const last = type === 'whiteout' ? parts.pop() : undefined;
-  for (const part of parts) {
-    node = node?.children?.get(part);
-    if (node === undefined) return;
-  }
-  if (last === undefined) node.children?.clear();
-  else node.children?.delete(last);
+/**
+ * A tar without its directories may put files where a layer below has a symlink to a directory: lib/x over
+ * lib -> usr/lib. Those files are where the link leads, as unpacking puts them (`completeLayer`).
+ */
+function behindLinks(toc: LayerToc, below: FileTree): LayerToc {
+  const own = LayerIndex.of(toc);
+  const tree: FileTree = {
+    lstat: (path) => (own.entry(path)?.type === 'directory' ? own.entry(path) : below.lstat(path)),
+    list: () => [],
+    content: below.content,
+    digest: below.digest,
+  };
+  const behind = (path: string): string => {
+    const parent = resolvePath(tree, parentOf(path), { followLast: true });
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    return parent === '' ? name : `${parent}/${name}`;
+  };
+  const entries = toc.entries.map((entry) => {
+    const linkTarget = entry.type === 'hardlink' ? behind(entry.linkTarget ?? '') : entry.linkTarget;
+    const moved = { ...entry, path: entry.path === '' ? '' : behind(entry.path) };
+    return linkTarget === undefined ? moved : { ...moved, linkTarget };
+  });
+  return { ...toc, entries };
 }
 
-function add(root: Node, entry: TocEntry, layer: number): void {
-  if (entry.path === '') {
-    root.entry = entry;
-    root.layer = layer;
-    return;
-  }
-  const parts = entry.path.split('/');
-  const name = parts.pop() ?? '';
-  let parent = root;
-  let walked = '';
-  for (const part of parts) {
-    walked = walked === '' ? part : `${walked}/${part}`;
-    parent.children ??= new Map();
-    let next = parent.children.get(part);
-    if (next === undefined || next.entry.type !== 'directory') {
-      // A parent the tar does not carry.
-      next = { entry: { ...ROOT, path: walked }, layer, link: undefined, children: new Map() };
-      parent.children.set(part, next);
-    }
-    parent = next;
-  }
-  parent.children ??= new Map();
-  const existing = parent.children.get(name);
-  parent.children.set(name, nodeOf(root, { entry, layer, existing }));
-}
-
-function nodeOf(
-  root: Node,
-  { entry, layer, existing }: { entry: TocEntry; layer: number; existing: Node | undefined },
-): Node {
-  if (entry.type === 'directory') {
-    const children = existing?.entry.type === 'directory' ? existing.children : undefined;
-    return { entry, layer, link: undefined, children: children ?? new Map() };
-  }
-  if (entry.type !== 'hardlink') return { entry, layer, link: undefined, children: undefined };
-  const target = lookUp(root, entry.linkTarget ?? '');
-  if (target === undefined)
-    return { entry: { ...entry, type: 'file', size: 0 }, layer, link: undefined, children: undefined };
-  target.link ??= `${target.layer}:${target.entry.path}`;
-  return { entry: target.entry, layer: target.layer, link: target.link, children: undefined };
-}
-
-function lookUp(root: Node, path: string): Node | undefined {
-  let node: Node | undefined = root;
-  for (const part of path.split('/')) node = node?.children?.get(part);
-  return node;
-}
-
-const CHUNK = 1 << 20;
-
-/** sha256 of a file's bytes wherever they are. */
-export function hashContent(content: FileContent): Digest {
-  const hash = createHash('sha256');
-  if (content.kind === 'bytes') return `sha256:${hash.update(content.bytes).digest('hex')}`;
-  const fd = openSync(toFsPath(content.path), 'r');
-  const buffer = Buffer.allocUnsafe(CHUNK);
-  try {
-    let position = content.kind === 'range' ? content.offset : 0;
-    let left = content.kind === 'range' ? content.size : Number.POSITIVE_INFINITY;
-    while (left > 0) {
-      const count = readSync(fd, buffer, 0, Math.min(CHUNK, left), position);
-      if (count === 0) break;
-      hash.update(buffer.subarray(0, count));
-      position += count;
-      left -= count;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  return `sha256:${hash.digest('hex')}`;
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

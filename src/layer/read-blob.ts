@@ -12,10 +12,42 @@ export interface LayerBlob {
   readonly diffId: DiffId;
 }
 
+export interface BytesVisitor {
+  /** The tar's bytes, in order. The chunk is only good during the call. */
+  chunk(chunk: Buffer): void;
+  /** All bytes were seen; the DiffID is not checked yet. */
+  end(): void;
+}
+
 const CHUNK = 1 << 20;
 
+/**
+ * Reads the whole blob and resolves to the size of the tar in bytes. Throws LAYER_TRUNCATED or LAYER_CORRUPT for a blob
+ * that cannot be decompressed, LAYER_DIFFID_MISMATCH after the last byte of one that is not the tar it should be.
+ */
+export async function readLayerBlob(source: LayerBlob, visitor: BytesVisitor): Promise<number> {
+  const hash = createHash('sha256');
+  let size = 0;
+  const take = (chunk: Buffer): void => {
+    hash.update(chunk);
+    size += chunk.length;
+    visitor.chunk(chunk);
+  };
+  const compression = actualCompression(source);
+  if (compression === 'uncompressed') readPlain(source.blob, take);
+  else await readCompressed(source, { compression, take });
+  visitor.end();
+  const found = `sha256:${hash.digest('hex')}`;
+  if (found !== source.diffId) {
+    throw new BuildError('LAYER_DIFFID_MISMATCH', `layer ${source.diffId} unpacks to ${found}`, {
+      suggestions: ['The image names other bytes than it holds: do not trust it; use another source.'],
+    });
+  }
+  return size;
+}
+
 /** Media types lie at times; the first bytes do not. */
-function actualCompression({ blob, compression }: LayerBlob): Compression {
+function actualCompression({ blob }: LayerBlob): Compression {
   const magic = Buffer.alloc(4);
   const fd = openSync(blob, 'r');
   try {
@@ -24,49 +56,54 @@ function actualCompression({ blob, compression }: LayerBlob): Compression {
     closeSync(fd);
   }
   if (magic[0] === 0x1f && magic[1] === 0x8b) return 'gzip';
-  if (magic.readUInt32LE(0) === 0xfd2fb528) return 'zstd';
-  return compression === 'uncompressed' ? compression : 'uncompressed';
+  const word = magic.readUInt32LE(0);
+  // A frame, or a skippable frame (RFC 8878, 3.1.2) before the first one.
+  return word === 0xfd2fb528 || word >>> 4 === 0x184d2a5 ? 'zstd' : 'uncompressed';
 }
 
-/** Calls `onChunk` with the tar's bytes. Throws LAYER_DIFFID_MISMATCH or LAYER_CORRUPT after the last one. */
-export async function readLayerBlob(source: LayerBlob, onChunk: (chunk: Buffer) => void): Promise<void> {
-  const hash = createHash('sha256');
-  const file = createReadStream(source.blob, { highWaterMark: CHUNK });
-  const compression = actualCompression(source);
+function readPlain(path: string, take: (chunk: Buffer) => void): void {
+  const fd = openSync(path, 'r');
+  const buffer = Buffer.allocUnsafe(CHUNK);
   try {
-    const stream =
-      compression === 'gzip'
-        ? file.pipe(createGunzip({ chunkSize: CHUNK }))
-        : compression === 'zstd'
-          ? file.pipe(createZstdDecompress({ chunkSize: CHUNK }))
-          : file;
-    file.on('error', (error) => stream.destroy(error));
-    for await (const chunk of stream) {
-      hash.update(chunk as Buffer);
-      onChunk(chunk as Buffer);
+    for (;;) {
+      const count = readSync(fd, buffer, 0, CHUNK, null);
+      if (count === 0) return;
+      take(buffer.subarray(0, count));
     }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** zlib's threads are at work on the next chunk while this one is taken. */
+async function readCompressed(
+  { blob, diffId }: LayerBlob,
+  { compression, take }: { compression: 'gzip' | 'zstd'; take: (chunk: Buffer) => void },
+): Promise<void> {
+  const file = createReadStream(blob, { highWaterMark: CHUNK });
+  const options = { chunkSize: CHUNK, readableHighWaterMark: 2 * CHUNK };
+  const stream = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options);
+  file.on('error', (error) => stream.destroy(error));
+  try {
+    for await (const chunk of file.pipe(stream)) take(chunk as Buffer);
   } catch (error) {
-    if (error instanceof BuildError || !isDecompression(error)) throw error;
-    throw new BuildError(
-      'LAYER_CORRUPT',
-      `layer ${source.diffId} cannot be decompressed: ${messageOf(error)}`,
-      {
-        suggestions: ['The layer is damaged at its source: pull or build it again.'],
-        cause: error,
-      },
-    );
+    throw isDecompression(error) ? damaged(diffId, error) : error;
   } finally {
     file.destroy();
-  }
-  const found = `sha256:${hash.digest('hex')}`;
-  if (found !== source.diffId) {
-    throw new BuildError('LAYER_DIFFID_MISMATCH', `layer ${source.diffId} unpacks to ${found}`, {
-      suggestions: ['The image names other bytes than it holds: do not trust it; use another source.'],
-    });
+    stream.destroy();
   }
 }
 
 function isDecompression(error: unknown): boolean {
   const code = systemErrorCode(error) ?? '';
-  return code.startsWith('Z_') || code.startsWith('ZSTD_') || code === 'ERR_ZLIB_INITIALIZATION_FAILED';
+  return code.startsWith('Z_') || code.startsWith('ZSTD_');
+}
+
+function damaged(diffId: DiffId, error: unknown): BuildError {
+  const truncated = systemErrorCode(error) === 'Z_BUF_ERROR';
+  return new BuildError(
+    truncated ? 'LAYER_TRUNCATED' : 'LAYER_CORRUPT',
+    `layer ${diffId} cannot be decompressed: ${messageOf(error)}`,
+    { suggestions: ['The layer is damaged at its source: pull or build it again.'], cause: error },
+  );
 }

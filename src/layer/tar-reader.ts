@@ -89,6 +89,7 @@ export class TarReader {
 
   /** Says that there is no more. An archive without its two zero blocks is accepted if it ends between members. */
   finish(): void {
+    if (this.#ended) return;
     const announced = this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined;
     if (this.#remaining > 0 || this.#padding > 0 || this.#headerFill > 0 || announced) {
       throw new BuildError(
@@ -180,7 +181,8 @@ export class TarReader {
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
-    if (flag === 'S' || isSparse(pax)) throw corrupt('a sparse member, which layers do not have', this.#position);
+    if (flag === 'S' || isSparse(pax))
+      throw corrupt('a sparse member, which layers do not have', this.#position);
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw corrupt(`a size of ${bytes}`, this.#position);
     const type = TYPES[flag];
     // Kinds of other systems (volume labels and the like) carry nothing a layer can hold.
@@ -300,7 +302,8 @@ function parsePax(content: Buffer, before: Records | undefined): Records {
     const digits = space < 0 ? '' : content.toString('latin1', at, space);
     const length = /^\d{1,8}$/.test(digits) ? Number(digits) : 0;
     const end = at + length - 1;
-    if (end <= space || end >= content.length || content[end] !== 0x0a) throw corrupt('a damaged pax header', at);
+    if (end <= space || end >= content.length || content[end] !== 0x0a)
+      throw corrupt('a damaged pax header', at);
     const record = content.toString('latin1', space + 1, end);
     const equals = record.indexOf('=');
     if (equals < 1) throw corrupt('a damaged pax header', at);

@@ -37,9 +37,21 @@ export async function writeArchive(
       if (layer !== undefined) await blobs.fetch(layer, descriptor);
     }),
   );
+  await writeAssembled(assembled, spec, dependencies);
+  return assembled.manifest.descriptor;
+}
+
+/** What a layout or archive holds: an image, or an index without a config of its own. */
+type AssembledContent = Omit<AssembledImage, 'config'> & Partial<Pick<AssembledImage, 'config'>>;
+
+/** Writes documents and layers, whose bytes are all in the store, as a layout or an archive. */
+export async function writeAssembled(
+  assembled: AssembledContent,
+  spec: ArchiveSpec,
+  dependencies: Pick<OutputDependencies, 'store' | 'signal' | 'stdout'>,
+): Promise<void> {
   if (!spec.tar) await writeLayout(assembled, spec, dependencies);
   else await writeTar(members(assembled, spec, dependencies), spec.destination, dependencies);
-  return assembled.manifest.descriptor;
 }
 
 function text(path: string, content: string | Buffer): Member {
@@ -47,8 +59,13 @@ function text(path: string, content: string | Buffer): Member {
   return { path, size: bytes.length, open: () => Readable.from([bytes]) };
 }
 
-function members(assembled: AssembledImage, spec: ArchiveSpec, { store }: OutputDependencies): Member[] {
-  const { manifest, config, layers } = assembled;
+function members(
+  assembled: AssembledContent,
+  spec: ArchiveSpec,
+  { store }: Pick<OutputDependencies, 'store'>,
+): Member[] {
+  const { config } = assembled;
+  const { manifest, documents, layers } = assembled;
   const blob = (descriptor: Descriptor): string => `blobs/sha256/${hexOf(descriptor.digest)}`;
   const unique = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
   const list: Member[] = [
@@ -57,11 +74,12 @@ function members(assembled: AssembledImage, spec: ArchiveSpec, { store }: Output
       size: layer.size,
       open: () => store.blobs.open(layer.digest),
     })),
-    text(blob(config.descriptor), config.content),
+    ...documents.map(({ descriptor, content }) => text(blob(descriptor), content)),
     text(blob(manifest.descriptor), manifest.content),
     text('index.json', layoutIndex(manifest.descriptor, spec.names)),
   ];
-  if (spec.type === 'docker') {
+  // An index has no place in docker's own list of images.
+  if (spec.type === 'docker' && config !== undefined) {
     const tags = spec.names.map((name) => dockerTag(name));
     const entry = { Config: blob(config.descriptor), RepoTags: tags, Layers: layers.map(blob) };
     list.push(text('manifest.json', JSON.stringify([entry])));
@@ -79,7 +97,7 @@ function dockerTag(name: string): string {
 async function writeTar(
   list: readonly Member[],
   destination: string,
-  dependencies: OutputDependencies,
+  dependencies: Pick<OutputDependencies, 'signal' | 'stdout'>,
 ): Promise<void> {
   const { signal, stdout } = dependencies;
   if (destination === '-') {

@@ -7,6 +7,8 @@ import type { LayerForm } from './output-spec.ts';
 export interface AssembledImage {
   readonly manifest: EncodedDocument;
   readonly config: EncodedDocument;
+  /** What the manifest (or index) leads to besides layers: configs, and the manifests of an index. */
+  readonly documents: readonly EncodedDocument[];
   /** Lowest first, as in the manifest. */
   readonly layers: readonly Descriptor[];
 }
@@ -41,5 +43,5 @@ export async function assemble(
       mediaTypes,
     ),
   );
-  return { manifest, config, layers };
+  return { manifest, config, documents: [config], layers };
 }

@@ -21,6 +21,12 @@ export interface LayerBlobs {
   tree(layers: readonly OutputLayer[]): Promise<FileTree>;
 }
 
+/** A finished image with the means to get at its layers. */
+export interface BuiltImage {
+  readonly image: FinishedImage;
+  readonly blobs: LayerBlobs;
+}
+
 export interface FinishedImage {
   readonly config: ImageConfig;
   readonly layers: readonly OutputLayer[];

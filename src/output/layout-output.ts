@@ -9,9 +9,9 @@ import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Writes into `destination`; images that are there under other names stay. Throws STORE_DISK_FULL, STORE_NOT_WRITABLE. */
 export async function writeLayout(
-  { manifest, config, layers }: AssembledImage,
+  { manifest, documents, layers }: Pick<AssembledImage, 'manifest' | 'documents' | 'layers'>,
   { destination, names }: { readonly destination: string; readonly names: readonly string[] },
-  { store }: OutputDependencies,
+  { store }: Pick<OutputDependencies, 'store'>,
 ): Promise<void> {
   const path = ({ digest }: Descriptor): string => join(destination, 'blobs', 'sha256', hexOf(digest));
   try {
@@ -24,7 +24,7 @@ export async function writeLayout(
         renameSync(draft, path(layer));
       }
     }
-    for (const { descriptor, content } of [config, manifest]) {
+    for (const { descriptor, content } of [...documents, manifest]) {
       writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });
     }
     writeFileSync(join(destination, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');

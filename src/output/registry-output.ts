@@ -26,23 +26,40 @@ async function pushTo(
   { image, assembled }: { image: FinishedImage; assembled: AssembledImage },
   dependencies: OutputDependencies,
 ): Promise<void> {
-  const { openSink, signal } = dependencies;
+  const { openSink } = dependencies;
   const sink = await openSink(name);
+  await pushParts(sink, { image, assembled, registry: parseReference(name).registry }, dependencies);
+  const { manifest } = assembled;
   const reference = withDefaultTag(parseReference(name));
+  await sink.pushManifest(manifest.descriptor, manifest.content, reference.tag ?? 'latest');
+}
+
+interface ImageParts {
+  readonly image: FinishedImage;
+  readonly assembled: AssembledImage;
+  readonly registry: string;
+}
+
+/** Layers and config: all a manifest needs to be accepted. */
+export async function pushParts(
+  sink: ContentSink,
+  { image, assembled, registry }: ImageParts,
+  dependencies: OutputDependencies,
+): Promise<void> {
+  const { signal } = dependencies;
   const unique = new Map<string, { descriptor: Descriptor; layer: OutputLayer }>();
   assembled.layers.forEach((descriptor, index) => {
     const layer = image.layers[index];
     if (layer !== undefined) unique.set(descriptor.digest, { descriptor, layer });
   });
   await inParallel([...unique.values()], PARALLEL, (item) =>
-    pushLayer(sink, { ...item, registry: reference.registry }, dependencies),
+    pushLayer(sink, { ...item, registry }, dependencies),
   );
-  const { config, manifest } = assembled;
+  const { config } = assembled;
   await sink.pushBlob(
     { descriptor: config.descriptor, open: (offset) => Readable.from([config.content.subarray(offset)]) },
     signal,
   );
-  await sink.pushManifest(manifest.descriptor, manifest.content, reference.tag ?? 'latest');
 }
 
 async function pushLayer(

@@ -2,22 +2,29 @@
 import type { Descriptor } from '../image/descriptor.ts';
 import type { StepLabel } from '../progress/event.ts';
 import { STORE_FORM } from './assemble.ts';
-import type { FinishedImage } from './finished-image.ts';
+import type { BuiltImage, FinishedImage } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
 import type { OutputSpec } from './output-spec.ts';
 import { storeImage } from './store-output.ts';
 
-/** Writes one output; resolves to the manifest it wrote, where it wrote one. */
+/** Writes one output; resolves to the manifest it wrote, or the index over several, where it wrote one. */
 export async function writeOutput(
-  image: FinishedImage,
+  images: readonly BuiltImage[],
   spec: OutputSpec,
-  dependencies: OutputDependencies,
+  dependencies: Omit<OutputDependencies, 'blobs'>,
 ): Promise<Descriptor | undefined> {
   const label: StepLabel = { id: `export/${spec.type}`, prefix: '[export]', name: describe(spec) };
   const { emit, clock } = dependencies;
   const began = clock();
   emit({ type: 'step-started', step: label });
-  const manifest = await dispatch(image, spec, dependencies);
+  const [only, ...others] = images;
+  let manifest: Descriptor | undefined;
+  if (only !== undefined && others.length === 0) {
+    manifest = await dispatch(only.image, spec, { ...dependencies, blobs: only.blobs });
+  } else {
+    const { writeIndex } = await import('./index-output.ts');
+    manifest = await writeIndex(images, spec, dependencies);
+  }
   emit({ type: 'step-finished', step: label, outcome: 'done', duration: clock() - began });
   return manifest;
 }

@@ -1,4 +1,5 @@
 /** RUN -> a step: the argv with heredocs worked in, the environment it sees, its mounts. */
+import { parseHeredocWord } from '../dockerfile/heredoc.ts';
 import type { Heredoc, RunInstruction } from '../dockerfile/instruction.ts';
 import { parseRunMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
@@ -67,9 +68,6 @@ function proxyEnv(buildArgs: ReadonlyMap<string, string>): string[] {
   return env;
 }
 
-/** Only a heredoc and nothing else, as in `RUN <<EOF`. */
-const LONE_HEREDOC = /^\d*<<-?[ \t]*\S+$/;
-
 function commandOf(
   state: StageState,
   { command, heredocs }: RunInstruction,
@@ -78,10 +76,11 @@ function commandOf(
   const shell = state.config.Shell ?? ['/bin/sh', '-c'];
   const first = heredocs[0];
   if (first === undefined) return { argv: [...shell, command.text] };
-  if (heredocs.length === 1 && LONE_HEREDOC.test(command.text.trim())) {
+  // Only a heredoc and nothing else, as in `RUN <<EOF`.
+  if (parseHeredocWord(command.text.trim()) !== undefined) {
     const body = first.stripTabs ? stripTabs(first.content) : first.content;
     if (body.startsWith('#!')) {
-      return { argv: [`/dev/pipes/${first.name}`], script: { name: first.name, content: body } };
+      return { argv: [...shell, `/dev/pipes/${first.name}`], script: { name: first.name, content: body } };
     }
     return { argv: [...shell, body] };
   }

@@ -54,15 +54,9 @@ function apply(state: StageState, instruction: Instruction): void {
       state.config.User = state.scope.expand(instruction.user, location);
       return state.note(`USER ${state.config.User}`);
     case 'CMD':
-      state.config.Cmd = withShell(state, instruction.command);
-      state.config.ArgsEscaped = true;
-      state.commandSet = true;
-      return state.note(`CMD ${quoteList(state.config.Cmd)}`);
+      return applyCommand(state, withShell(state, instruction.command));
     case 'ENTRYPOINT':
-      state.config.Entrypoint = withShell(state, instruction.command);
-      // An ENTRYPOINT of one's own drops the CMD that came with the base image.
-      if (!state.commandSet) delete state.config.Cmd;
-      return state.note(`ENTRYPOINT ${quoteList(state.config.Entrypoint)}`);
+      return applyEntrypoint(state, withShell(state, instruction.command));
     case 'EXPOSE':
       return applyExpose(state, instruction.ports, location);
     case 'VOLUME':
@@ -78,7 +72,8 @@ function apply(state: StageState, instruction: Instruction): void {
       state.config.OnBuild = [...(state.config.OnBuild ?? []), instruction.trigger];
       return;
     case 'MAINTAINER':
-      state.author = state.scope.expand(instruction.name, location);
+      // The one instruction with text that is never expanded.
+      state.author = instruction.name;
       return state.note(`MAINTAINER ${state.author}`);
     case 'FROM':
       return;
@@ -91,24 +86,40 @@ export function withShell(state: StageState, command: Command): readonly string[
   return [...(state.config.Shell ?? ['/bin/sh', '-c']), command.text];
 }
 
+function applyCommand(state: StageState, argv: readonly string[]): void {
+  setWords(state.config, 'Cmd', argv);
+  state.config.ArgsEscaped = true;
+  state.commandSet = true;
+  state.note(`CMD ${quoteList(argv)}`);
+}
+
+function applyEntrypoint(state: StageState, argv: readonly string[]): void {
+  setWords(state.config, 'Entrypoint', argv);
+  // An ENTRYPOINT of one's own drops the CMD that came with the base image.
+  if (!state.commandSet) delete state.config.Cmd;
+  state.note(`ENTRYPOINT ${quoteList(argv)}`);
+}
+
+/** An empty list is none: CMD [] takes back what the base image had. */
+function setWords(config: StageState['config'], name: 'Cmd' | 'Entrypoint', argv: readonly string[]): void {
+  if (argv.length === 0) delete config[name];
+  else config[name] = argv;
+}
+
+/** An absolute path is recorded as it is written; a relative one, or none at all, is joined to what was before. */
 function applyWorkdir(
   state: StageState,
   path: string,
   { location, original }: { location: SourceLocation; original: string },
 ): void {
-  if (path === '') {
-    throw new BuildError('DOCKERFILE_WORKDIR', 'WORKDIR is empty after its variables were replaced', {
-      location,
-      suggestions: ['Give the variable a value, or write the path.'],
-    });
-  }
-  const absolute = cleanPath(`${path.startsWith('/') ? path : `${state.workdir}/${path}`}`);
-  const workdir = absolute === '/' ? '/' : absolute.replace(/\/$/, '');
+  const joined = cleanPath(`${state.workdir}/${path}`).replace(/(.)\/$/, '$1');
+  const workdir = path.startsWith('/') ? path : path === '' ? state.workdir : joined;
   state.config.WorkingDir = workdir;
   const title = state.nextTitle(original);
   if (workdir === '/') return state.note('WORKDIR /');
+  const directory = cleanPath(workdir).replace(/(.)\/$/, '$1');
   state.push(
-    { kind: 'workdir', title, location, noCache: state.noCache, path: workdir, user: state.user },
+    { kind: 'workdir', title, location, noCache: state.noCache, path: directory, user: state.user },
     `WORKDIR ${workdir}`,
   );
 }
@@ -148,9 +159,10 @@ function applyArg(state: StageState, { args, location }: ArgInstruction): void {
   const words: string[] = [];
   for (const { name, value } of args) {
     const given = state.graph.options.buildArgs.get(name);
-    const fallback =
+    const fallback = (): string | undefined =>
       value === undefined ? state.graph.globalArgs.get(name) : state.scope.expand(value, location);
-    const result = given ?? fallback;
+    // A default that is not used is not looked at: it may well be one that cannot be expanded.
+    const result = given ?? fallback();
     if (result !== undefined) state.variables.set(name, result);
     if (!state.declaredArgs.includes(name)) state.declaredArgs.push(name);
     words.push(result === undefined ? name : `${name}=${result}`);

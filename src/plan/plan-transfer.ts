@@ -40,7 +40,8 @@ export function planTransfer(state: StageState, instruction: TransferInstruction
     destination: state.absolute(destination),
     chown: chown === '' ? undefined : chown,
     chmod: chmod === '' ? undefined : chmod,
-    link: instruction.link,
+    // As in BuildKit, --chmod takes --link back: a mode can only be given to files in their place.
+    link: instruction.link && !chmod,
     parents: instruction.parents,
     exclude: instruction.exclude,
     checksum,

@@ -9,9 +9,12 @@ const NAMES = new Set(
 
 /** True for a signal number, or a name with or without SIG, in any case, RTMIN+n and RTMAX-n included. */
 export function isSignal(text: string): boolean {
-  if (/^\d+$/.test(text)) return Number(text) > 0;
+  if (/^[+-]?\d+$/.test(text)) return Number(text) !== 0;
   const name = text.toUpperCase().replace(/^SIG/, '');
   const realtime = /^(?:RTMIN\+(\d+)|RTMAX-(\d+))$/.exec(name);
-  if (realtime !== null) return Number(realtime[1] ?? realtime[2]) <= (realtime[1] === undefined ? 14 : 15);
+  if (realtime !== null) {
+    const distance = Number(realtime[1] ?? realtime[2]);
+    return distance >= 1 && distance <= (realtime[1] === undefined ? 14 : 15);
+  }
   return NAMES.has(name);
 }

@@ -8,6 +8,8 @@ import { nearestWord } from '../dockerfile/suggest.ts';
 import { BuildError, type SourceLocation } from '../errors.ts';
 import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
+import { checkReferences } from './check-references.ts';
 import { Scope } from './scope.ts';
 
 /** What the user asked for, as far as it decides the plan. */
@@ -16,8 +18,8 @@ export interface PlanOptions {
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly targetPlatform: Platform;
   readonly buildPlatform: Platform;
-  /** Names given with --build-context; they go before images and stages' bases of the same name. */
-  readonly namedContexts: ReadonlySet<string>;
+  /** Names given with --build-context, which go before images of the same name; the value is the image, if it is one. */
+  readonly namedContexts: ReadonlyMap<string, string | undefined>;
   readonly labels: Readonly<Record<string, string>>;
   /** --no-cache for every stage, or the stages named by --no-cache-filter. */
   readonly noCache: boolean | ReadonlySet<string>;
@@ -123,7 +125,9 @@ export function buildStageGraph(dockerfile: Dockerfile, options: PlanOptions): S
     } else current?.instructions.push(instruction);
   }
   close();
-  return { dockerfile, options, globalArgs, stages, target: findTarget(stages, options.target) };
+  const graph = { dockerfile, options, globalArgs, stages, target: findTarget(stages, options.target) };
+  checkReferences(graph);
+  return graph;
 }
 
 interface GraphContext {
@@ -148,20 +152,21 @@ function makeStage(
     });
   }
   const platform = from.platform === undefined ? undefined : stagePlatform(from, scope, options);
-  const named = from.stageName !== undefined && options.namedContexts.has(from.stageName);
-  const base: InputRef = named
-    ? { kind: 'context', name: from.stageName ?? '' }
-    : baseOf(image, earlier, { platform: platform ?? options.targetPlatform, options });
+  const wanted = { platform: platform ?? options.targetPlatform, options };
+  const named = from.stageName === undefined ? undefined : contextNamed(from.stageName, wanted);
+  const base: InputRef = named ?? baseOf(image, earlier, wanted);
   const inherited = base.kind === 'stage' ? earlier[base.index]?.platform : undefined;
+  // Nothing is for every platform: a stage on scratch is always for the one the build is for.
+  const own = base.kind === 'scratch' ? options.targetPlatform : (platform ?? options.targetPlatform);
   return {
     index: earlier.length,
     name: from.stageName,
     from,
     base,
-    platform: inherited ?? platform ?? options.targetPlatform,
+    platform: inherited ?? own,
     explicitPlatform: platform !== undefined,
     // A stage replaced by a named context is the context; its own instructions do not run.
-    instructions: named ? [] : instructions,
+    instructions: named === undefined ? instructions : [],
   };
 }
 
@@ -190,12 +195,34 @@ function baseOf(
   earlier: readonly Stage[],
   { platform, options }: { platform: Platform; options: PlanOptions },
 ): InputRef {
-  if (image === 'scratch') return { kind: 'scratch' };
   // The last stage of that name wins, as a later one shadows an earlier one.
   const stage = earlier.findLast((candidate) => candidate.name === image);
   if (stage !== undefined) return { kind: 'stage', index: stage.index };
-  if (options.namedContexts.has(image)) return { kind: 'context', name: image };
-  return { kind: 'image', reference: image, platform };
+  if (image === 'scratch') return { kind: 'scratch' };
+  return contextNamed(image, { platform, options }) ?? { kind: 'image', reference: image, platform };
+}
+
+/** What --build-context gave under a name: for the platform alone (NAME::PLATFORM), else for all. */
+function contextNamed(
+  name: string,
+  { platform, options }: { platform: Platform; options: PlanOptions },
+): InputRef | undefined {
+  if (options.namedContexts.size === 0) return undefined;
+  const plain = contextName(name);
+  const found = [`${plain}::${formatPlatform(platform)}`, plain].find((key) => options.namedContexts.has(key));
+  if (found === undefined) return undefined;
+  const reference = options.namedContexts.get(found);
+  return reference === undefined ? { kind: 'context', name: found } : { kind: 'image', reference, platform };
+}
+
+/** Names that mean one image are one name: "docker.io/library/alpine:latest" is "alpine". */
+export function contextName(name: string): string {
+  try {
+    return familiarReference(parseReference(name)).replace(/:latest$/, '');
+  } catch (error) {
+    if (error instanceof BuildError) return name;
+    throw error;
+  }
 }
 
 function findTarget(stages: readonly Stage[], target: string | undefined): Stage {
@@ -245,8 +272,10 @@ export function resolveFrom(
   const found = graph.stages.findLast((candidate) => candidate.name === wanted);
   if (found !== undefined) return earlierStage(found.index, { from, stage, location });
   if (wanted === 'scratch') return { kind: 'scratch' };
-  if (graph.options.namedContexts.has(from)) return { kind: 'context', name: from };
-  return { kind: 'image', reference: from, platform: stage.platform };
+  const { platform } = stage;
+  return (
+    contextNamed(from, { platform, options: graph.options }) ?? { kind: 'image', reference: from, platform }
+  );
 }
 
 function earlierStage(

@@ -40,8 +40,8 @@ export class StageState {
     const inherited = start.kind === 'stage' ? start.plan : undefined;
     const base = start.kind === 'image' ? (start.config.config ?? {}) : (inherited?.config.runtime ?? {});
     // Triggers belong to the image they were written in; they have already become instructions of this stage.
-    const { OnBuild: _triggers, ...config } = base;
-    this.config = start.kind === 'scratch' ? { WorkingDir: '/' } : { ...config };
+    const { OnBuild: _triggers, ...config } = known(base);
+    this.config = start.kind === 'scratch' ? { WorkingDir: '/' } : config;
     this.author = start.kind === 'image' ? start.config.author : inherited?.config.author;
     this.variables = new Map(inherited?.variables ?? []);
     this.declaredArgs = [...(inherited?.declaredArgs ?? [])];
@@ -119,6 +119,28 @@ export class StageState {
       declaredArgs: this.declaredArgs,
     };
   }
+}
+
+const FIELDS = [
+  'User',
+  'ExposedPorts',
+  'Env',
+  'Entrypoint',
+  'Cmd',
+  'Volumes',
+  'WorkingDir',
+  'Labels',
+  'StopSignal',
+  'Healthcheck',
+  'OnBuild',
+  'Shell',
+  'ArgsEscaped',
+] as const;
+
+/** What a base image may pass on: images of old builders also hold the container they were committed from. */
+function known(config: RuntimeConfig): Mutable<RuntimeConfig> {
+  const entries = FIELDS.map((name) => [name, config[name]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
 }
 
 /** Name of a stage in ids: its own, or stage-N. */

@@ -12,10 +12,10 @@ import type { SettledLayer, StageState } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 
 export interface LookUpResult {
-  /** Definition key: what the next step builds its own key on. */
+  /** What the next step builds its own key on: the content key where there is one, else the definition key. */
   readonly key: CacheKey;
-  /** Every key the result is to be recorded under, the definition key first. */
-  readonly keys: readonly { readonly key: CacheKey; readonly parts: readonly KeyPart[] }[];
+  /** Every key the result is to be recorded under. */
+  readonly records: readonly Omit<CacheRecord, 'layer'>[];
   /** The stage after the step, when the cache had it. */
   readonly hit?: Omit<StageState, 'key'>;
 }
@@ -23,34 +23,31 @@ export interface LookUpResult {
 /** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
 export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
   const { step, state } = request;
+  const { records } = context.store;
   const inputs = await definitionInputs(context, request);
   const parts = partsOf(request, { parent: state.key, inputs });
   const key = keyOf(parts);
-  const record = step.noCache ? undefined : usable(context, context.store.records.get(key));
-  if (record !== undefined) return { key, keys: [], hit: after(state, record) };
+  const found = step.noCache ? undefined : usable(context, records.get(key));
+  if (found !== undefined) return { key: found.contentKey ?? key, records: [], hit: after(state, found) };
   // Only what is read from stages and images has a second, looser identity: its bytes.
   const byContent = await contentInputs(context, request);
   const contentParts = partsOf(request, { parent: state.key, inputs: byContent });
   const contentKey = keyOf(contentParts);
-  if (contentKey === key) return { key, keys: [{ key, parts }] };
-  const same = step.noCache ? undefined : usable(context, context.store.records.get(contentKey));
-  if (same === undefined)
-    return {
-      key,
-      keys: [
-        { key, parts },
-        { key: contentKey, parts: contentParts },
-      ],
-    };
-  context.store.records.put({ key, parts, layer: same.layer });
-  return { key, keys: [], hit: after(state, same) };
+  if (contentKey === key) return { key, records: [{ key, parts }] };
+  const same = step.noCache ? undefined : usable(context, records.get(contentKey));
+  const definition = { key, parts, contentKey };
+  if (same === undefined) {
+    return { key: contentKey, records: [definition, { key: contentKey, parts: contentParts }] };
+  }
+  records.put({ ...definition, layer: same.layer });
+  return { key: contentKey, records: [], hit: after(state, same) };
 }
 
 /** Records what a step gave under its keys; gives the layer back. */
 export function remember(context: SolverContext, found: LookUpResult, layer: SettledLayer): SettledLayer {
   const { diffId, tarSize, created } = layer;
-  for (const { key, parts } of found.keys) {
-    context.store.records.put({ key, parts, layer: { diffId, tarSize, created } });
+  for (const record of found.records) {
+    context.store.records.put({ ...record, layer: { diffId, tarSize, created } });
   }
   return layer;
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { cleanPath } from '../dockerfile/ignore.ts';
 import type { CacheMount } from '../dockerfile/run-mount.ts';
 import { copyTree } from '../layer/copy-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
@@ -19,9 +20,8 @@ export interface OpenedCache {
 
 interface CacheRequest {
   readonly mount: CacheMount;
-  readonly target: string;
   /** What a new cache begins with. */
-  readonly seed: { readonly tree: FileTree; readonly source: string } | undefined;
+  readonly seed: { readonly tree: FileTree; readonly source: string; readonly identity: string } | undefined;
 }
 
 /** How often a locked cache that somebody else has is tried again. */
@@ -29,9 +29,18 @@ const RETRY_MS = 50;
 
 /** Opens the directory of a cache mount and holds it as its sharing mode asks. */
 export async function openCacheMount(context: SolverContext, request: CacheRequest): Promise<OpenedCache> {
-  const { mount, target } = request;
-  const id = mount.id ?? target;
-  const name = createHash('sha256').update(id).digest('hex').slice(0, 32);
+  const { mount, seed } = request;
+  const id = mount.id ?? cleanPath(mount.target);
+  // As in BuildKit, one id with other owners, modes or first contents is another cache.
+  const identity = [
+    id,
+    seed?.identity ?? '',
+    seed?.source ?? '',
+    mount.uid ?? 0,
+    mount.gid ?? 0,
+    mount.mode ?? 0o755,
+  ];
+  const name = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32);
   for (let number = 0; ; number++) {
     const place = join(context.store.root, 'mounts', number === 0 ? name : `${name}-${number}`);
     const lock = await take(context, place, mount.sharing);

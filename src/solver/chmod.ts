@@ -1,9 +1,13 @@
-/** --chmod: an octal mode, or a symbolic one as chmod(1) reads it. */
+/**
+ * --chmod: an octal mode, or a symbolic one. Symbolic modes follow setmode(3) of the BSDs with no umask, as BuildKit's
+ * do: X asks the mode from before the whole change, the sticky bit is touched only by t, and "=" of a class clears its
+ * set-ID bit on directories too.
+ */
 
 /** A function from a file's mode to its new one; `directory` matters for X. */
 export type ModeChange = (mode: number, directory: boolean) => number;
 
-const WHO: Readonly<Record<string, number>> = { u: 0o4700, g: 0o2070, o: 0o1007, a: 0o7777 };
+const WHO: Readonly<Record<string, number>> = { u: 0o4700, g: 0o2070, o: 0o0007, a: 0o6777 };
 const BITS: Readonly<Record<string, number>> = { r: 0o444, w: 0o222, x: 0o111, s: 0o6000, t: 0o1000 };
 
 /** Reads a mode that the plan has validated. */
@@ -13,30 +17,36 @@ export function parseChmod(text: string): ModeChange {
     return () => mode;
   }
   const clauses = text.split(',');
-  return (mode, directory) =>
-    clauses.reduce((current, clause) => applyClause(current, clause, directory), mode);
+  return (mode, directory) => {
+    const executable = directory || (mode & 0o111) !== 0;
+    return clauses.reduce((current, clause) => applyClause(current, clause, executable), mode);
+  };
 }
 
-function applyClause(mode: number, clause: string, directory: boolean): number {
+function applyClause(mode: number, clause: string, executable: boolean): number {
   const who = /^[ugoa]*/.exec(clause)?.[0] ?? '';
-  const mask = who === '' ? 0o7777 : [...who].reduce((bits, letter) => bits | (WHO[letter] ?? 0), 0);
+  const mask = who === '' ? 0o6777 : [...who].reduce((bits, letter) => bits | (WHO[letter] ?? 0), 0);
+  // Neither set-ID bits nor the sticky bit are a matter of others alone.
+  const sticky = who !== '' && mask === 0o0007 ? 0 : 0o1000;
   let result = mode;
-  for (const [, operator = '', permissions = ''] of clause
-    .slice(who.length)
-    .matchAll(/([-+=])([rwxXstugo]*)/g)) {
-    const bits = permissionBits(permissions, result, directory) & mask;
+  const actions = clause.slice(who.length).matchAll(/([-+=])([rwxXstugo]*)/g);
+  for (const [, operator = '', permissions = ''] of actions) {
+    const named = permissions.includes('t') ? mask | sticky : mask;
+    const bits = permissionBits(permissions, { mode: result, executable }) & named;
     if (operator === '+') result |= bits;
     else if (operator === '-') result &= ~bits;
-    // "=" leaves set-user-ID and set-group-ID of directories alone, as chmod(1) does, unless they are named.
-    else result = (result & ~(mask & (directory ? 0o1777 : 0o7777))) | bits;
+    else result = (result & ~named) | bits;
   }
   return result;
 }
 
-function permissionBits(permissions: string, mode: number, directory: boolean): number {
+function permissionBits(
+  permissions: string,
+  { mode, executable }: { mode: number; executable: boolean },
+): number {
   let bits = 0;
   for (const letter of permissions) {
-    if (letter === 'X') bits |= directory || (mode & 0o111) !== 0 ? 0o111 : 0;
+    if (letter === 'X') bits |= executable ? 0o111 : 0;
     else if (letter === 'u') bits |= spread((mode >> 6) & 7);
     else if (letter === 'g') bits |= spread((mode >> 3) & 7);
     else if (letter === 'o') bits |= spread(mode & 7);

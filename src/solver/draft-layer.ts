@@ -12,6 +12,8 @@ import type { Owner } from './owner.ts';
 
 export interface NewDirectories {
   readonly owner: Owner;
+  /** 0755 unless --chmod says otherwise. */
+  readonly mode?: number;
   /** Seconds since 1970. */
   readonly mtime: number;
 }
@@ -43,13 +45,14 @@ export class DraftLayer {
   }
 
   /** Makes sure a directory and its parents are there. `path` is resolved. Throws COPY_NOT_A_DIRECTORY. */
-  ensureDirectory(path: string, { owner, mtime }: NewDirectories): void {
+  ensureDirectory(path: string, made: NewDirectories): void {
     if (path === '') return;
+    const { owner, mode = 0o755, mtime } = made;
     const slash = path.lastIndexOf('/');
-    this.ensureDirectory(slash < 0 ? '' : path.slice(0, slash), { owner, mtime });
+    this.ensureDirectory(slash < 0 ? '' : path.slice(0, slash), made);
     const existing = this.lstat(path);
     if (existing === undefined) {
-      const entry: Entry = { path, type: 'directory', mode: 0o755, ...owner, mtime, size: 0 };
+      const entry: Entry = { path, type: 'directory', mode, ...owner, mtime, size: 0 };
       this.#items.set(path, { entry });
     } else if (existing.type !== 'directory') {
       throw new BuildError(

@@ -54,7 +54,9 @@ export class LayerAccess {
   #session: Session | undefined;
 
   constructor(options: LayerAccessOptions) {
-    this.#options = options;
+    // Several outputs may want the same form.
+    const wanted = [...new Map(options.wanted.map((form) => [JSON.stringify(form), form])).values()];
+    this.#options = { ...options, wanted };
   }
 
   /** This process's scratch space, opened on first use. */

@@ -87,23 +87,44 @@ function findGroup(tree: FileTree, name: string): number {
   );
 }
 
-/** True when a user specification needs the image's files to be understood. */
+/** True when the owner of files needs the image's files to be understood. */
 export function needsLookup(user: string): boolean {
-  return user.split(':').some((part) => part !== '' && !NUMBER.test(part));
+  return user.split(':').some((part) => ownerNumber(part) === undefined);
 }
 
-/** --chown and the owner of WORKDIR: a number without a group is also the group. Throws RUN_UNKNOWN_USER. */
+/** The ID of an owner that is a number, root, or nothing at all, which is root too. */
+function ownerNumber(text: string): number | undefined {
+  return text === '' || text === 'root' ? 0 : number(text);
+}
+
+/**
+ * --chown: a number without a group is also the group, an empty group is group 0 (as in BuildKit), root is known
+ * without asking the image. Throws RUN_UNKNOWN_USER.
+ */
 export function resolveOwner(spec: string, tree: () => FileTree): Owner {
-  const [user = '', group] = spec.split(':', 2);
-  const id = user === '' ? 0 : number(user);
+  const colon = spec.indexOf(':');
+  const user = colon < 0 ? spec : spec.slice(0, colon);
+  const id = ownerNumber(user);
   const owner = id === undefined ? findUser(tree(), user) : { uid: id, gid: id };
-  if (group === undefined || group === '') return { uid: owner.uid, gid: owner.gid };
-  return { uid: owner.uid, gid: number(group) ?? findGroup(tree(), group) };
+  if (colon < 0) return { uid: owner.uid, gid: owner.gid };
+  const group = spec.slice(colon + 1);
+  return { uid: owner.uid, gid: ownerNumber(group) ?? findGroup(tree(), group) };
+}
+
+/** The owner of directories that WORKDIR makes: a USER that the image does not have (yet) counts as root. */
+export function workdirOwner(spec: string, tree: () => FileTree): Owner {
+  try {
+    return resolveOwner(spec, tree);
+  } catch (error) {
+    if (error instanceof BuildError && error.code === 'RUN_UNKNOWN_USER') return { uid: 0, gid: 0 };
+    throw error;
+  }
 }
 
 /** USER for a process: primary and additional groups as the image's files have them. Throws RUN_UNKNOWN_USER. */
 export function resolveUser(spec: string, tree: () => FileTree): SandboxUser {
   const [user = '', group] = spec.split(':', 2);
+  // No USER is user 0, with the groups that the image gives it.
   const id = user === '' ? 0 : number(user);
   const entry =
     id === undefined ? findUser(tree(), user) : passwd(tree()).find((candidate) => candidate.uid === id);
@@ -119,4 +140,12 @@ export function resolveUser(spec: string, tree: () => FileTree): SandboxUser {
     gid,
     additionalGids: [...new Set(additional.map((found) => found.gid))].filter((g) => g !== gid),
   };
+}
+
+/** The home directory of a user by the image's /etc/passwd; "/" for one who is not in it. */
+export function homeOf(uid: number, tree: FileTree): string {
+  for (const [, , id, , , home] of lines(tree, 'etc/passwd')) {
+    if (id === String(uid) && home !== undefined && home !== '') return home;
+  }
+  return '/';
 }

@@ -1,14 +1,14 @@
 /**
  * Where copied files go: the destination resolved in the image, directories made on the way, owners and modes applied.
- * Rules as BuildKit's copy follows them: the top directory of a source keeps the attributes of a destination that
- * exists, directories below take the source's.
+ * Rules as BuildKit's copy follows them: of a directory only the contents are copied, so the destination keeps its
+ * attributes when it exists and gets those of any made directory when not; directories below take the source's.
  */
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import type { ModeChange } from './chmod.ts';
-import type { DraftLayer } from './draft-layer.ts';
+import type { DraftLayer, NewDirectories } from './draft-layer.ts';
 import type { Owner } from './owner.ts';
 import type { SourceMatch } from './select-sources.ts';
 
@@ -23,24 +23,28 @@ export interface Placement {
 
 const ROOT: Owner = { uid: 0, gid: 0 };
 
+/** --chown and --chmod also hold for directories that have to be made. */
+function madeBy({ owner, chmod, mtime }: Placement): NewDirectories {
+  return { owner: owner ?? ROOT, mode: chmod === undefined ? 0o755 : chmod(0o755, true), mtime };
+}
+
 /** Prepares the destination and says where a file or directory called `name` goes. */
 function targetOf(
   draft: DraftLayer,
-  { destination, owner, mtime }: Placement,
+  placement: Placement,
   source: { name: string; directory: boolean },
 ): string {
-  const path = toByteString(destination.slice(1));
-  const made = { owner: owner ?? ROOT, mtime };
+  const path = toByteString(placement.destination.slice(1));
+  const made = madeBy(placement);
   if (path.endsWith('/') || path === '') draft.ensureDirectory(draft.resolve(path, true), made);
   else draft.ensureDirectory(draft.resolve(path.slice(0, Math.max(0, path.lastIndexOf('/'))), true), made);
   const resolved = draft.resolve(path, true);
   const existing = draft.lstat(resolved);
   const isDirectory = resolved === '' || existing?.type === 'directory';
-  if (source.directory) {
-    if (existing === undefined && resolved !== '') draft.ensureDirectory(parentOf(resolved), made);
-    return resolved;
-  }
-  return isDirectory ? join(resolved, source.name) : resolved;
+  if (!source.directory && isDirectory) return join(resolved, source.name);
+  // Through a dangling symlink the parent may be another one than the path says.
+  if (existing === undefined) draft.ensureDirectory(parentOf(resolved), made);
+  return resolved;
 }
 
 function parentOf(path: string): string {
@@ -116,8 +120,8 @@ function placeDirectory(
       ],
     });
   }
-  if (existing === 'directory' && top) {
-    draft.ensureDirectory(destination, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
+  if (top) {
+    draft.ensureDirectory(destination, madeBy(placement));
     return;
   }
   draft.place(attributed({ ...entry, path: destination }, placement));

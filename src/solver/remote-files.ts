@@ -1,29 +1,87 @@
-/** Remote sources of ADD: downloads and git repositories, fetched once into the session, as file trees. */
+/** Remote sources of ADD: downloads and git repositories as file trees to place files from. */
+import { type GitRef, parseGitRef } from '../plan/remote-source.ts';
+import { DirectoryTree } from '../context/directory-tree.ts';
 import { BuildError } from '../errors.ts';
+import type { Entry } from '../layer/entry.ts';
+import type { FileTree } from '../layer/file-tree.ts';
 import type { TransferSource, TransferStep } from '../plan/step.ts';
-import type { SourceMatch } from './select-sources.ts';
+import { toByteString } from '../system/byte-path.ts';
+import type { RemoteFile } from './remote-sources.ts';
+import { type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
+import { patternSet } from './step-sources.ts';
 
-type RemoteSource = Extract<TransferSource, { kind: 'http' | 'git' }>;
+export type RemoteSource = Extract<TransferSource, { kind: 'http' | 'git' }>;
 
 interface RemoteRequest {
   readonly step: TransferStep;
   readonly source: RemoteSource;
 }
 
-/** What stands for the remote content in the step's key. */
-export async function remoteIdentity(context: SolverContext, request: RemoteRequest): Promise<string> {
-  const match = await fetchRemote(context, request);
-  return match.name;
+/** What stands for the remote content in the step's key. Throws COPY_DOWNLOAD, COPY_CHECKSUM, COPY_GIT. */
+export function remoteIdentity(context: SolverContext, { step, source }: RemoteRequest): Promise<string> {
+  return placed(step, async () => {
+    const { remote } = context.options;
+    if (source.kind === 'http') {
+      const { checksum } = step;
+      // A checksum names the bytes: nothing need be asked of the network.
+      const digest = checksum || (await remote.file(source.url, undefined)).digest;
+      return JSON.stringify(['http', source.filename, digest]);
+    }
+    const git = gitSourceOf(step, source.url);
+    const { commit } = await remote.commit(git);
+    return JSON.stringify(['git', commit, git.subdir ?? '', git.keepGitDir ?? false, git.submodules ?? true]);
+  });
 }
 
 /** Fetches the source. Throws COPY_DOWNLOAD, COPY_CHECKSUM, COPY_GIT. */
-export async function fetchRemote(
-  _context: SolverContext,
-  { step, source }: RemoteRequest,
-): Promise<SourceMatch> {
-  throw new BuildError('COPY_DOWNLOAD', `${source.url}: remote sources cannot be fetched by this version`, {
-    location: step.location,
-    suggestions: ['Fetch it in a RUN, or put the file into the build context.'],
+export function fetchRemote(context: SolverContext, { step, source }: RemoteRequest): Promise<SourceMatch> {
+  return placed(step, async () => {
+    const { remote, clock } = context.options;
+    if (source.kind === 'http') {
+      const file = await remote.file(source.url, step.checksum || undefined);
+      return fileMatch(toByteString(source.filename), file, context.store.blobs.path(file.digest));
+    }
+    const root = await remote.checkout(gitSourceOf(step, source.url));
+    const tree = new DirectoryTree(toByteString(root), { clock });
+    const [match] = selectSource(tree, '/', {
+      place: 'the repository',
+      exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
+      parents: false,
+      makePatterns: patternSet,
+    });
+    if (match === undefined) throw new BuildError('COPY_GIT', 'the repository is empty');
+    return match;
   });
+}
+
+/** The repository an ADD names; its own flags go before what the address says. */
+export function gitSourceOf(step: TransferStep, url: string): GitRef {
+  const parsed = parseGitRef(url);
+  const { checksum, keepGitDir } = step;
+  return {
+    ...parsed,
+    keepGitDir: keepGitDir ?? parsed.keepGitDir,
+    checksum: checksum === undefined || checksum === '' ? parsed.checksum : checksum,
+  };
+}
+
+async function placed<T>(step: TransferStep, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof BuildError ? error.at(step.location) : error;
+  }
+}
+
+/** A file as the only one of a tree. Its mode is what BuildKit gives downloads. */
+function fileMatch(name: string, { digest, size, mtime }: RemoteFile, blob: string): SourceMatch {
+  const entry: Entry = { path: name, type: 'file', mode: 0o600, uid: 0, gid: 0, mtime, size };
+  const tree: FileTree = {
+    lstat: (path) => (path === name ? entry : undefined),
+    list: (path) => (path === '' ? [name] : []),
+    content: () => ({ kind: 'file', path: toByteString(blob) }),
+    digest: () => digest,
+  };
+  return { tree, path: name, name, entry, files: [{ path: name, relative: '', entry }] };
 }

@@ -1,6 +1,6 @@
 /** Mounts of a RUN step: what each needs on this machine before the step, and what is undone after it. */
 import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
@@ -14,7 +14,7 @@ import { relayAgent } from './agent-relay.ts';
 import { openCacheMount } from './cache-mounts.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
-import type { StepLayer } from './step-layer.ts';
+import { chainsOf, type StepLayer, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 import { digestMatches, type StageOf, treeOf } from './step-sources.ts';
 
@@ -55,10 +55,15 @@ export async function prepareMounts(context: SolverContext, request: MountReques
     throw error;
   }
   return {
-    mounts: done.flatMap(({ mount }) => mount ?? []),
+    // What is mounted below another mount comes after it, in whatever order the Dockerfile names them.
+    mounts: done.flatMap(({ mount }) => mount ?? []).sort(byDestination),
     env: done.flatMap(({ env }) => env ?? []),
     release,
   };
+}
+
+function byDestination(a: SandboxMount, b: SandboxMount): number {
+  return a.destination < b.destination ? -1 : Number(a.destination > b.destination);
 }
 
 type OneMount = MountRequest & { readonly planned: PlannedMount; readonly index: number };
@@ -95,7 +100,8 @@ function scriptMount(scratch: string, script: { name: string; content: string })
   return { mount: { type: 'bind', source: directory, destination: '/dev/pipes', readonly: true } };
 }
 
-function secretMount({ settings, scratch, step, index }: OneMount, mount: SecretMount): Prepared[] {
+function secretMount({ settings, scratch, step, index, planned }: OneMount, mount: SecretMount): Prepared[] {
+  const { target } = planned;
   const source = settings.secrets.get(mount.id);
   if (source === undefined) {
     if (!mount.required) return [];
@@ -115,17 +121,25 @@ function secretMount({ settings, scratch, step, index }: OneMount, mount: Secret
     writeFileSync(file, Buffer.from(value, 'base64'), { mode: 0o600 });
     chownSync(file, mount.uid ?? 0, mount.gid ?? 0);
     chmodSync(file, mount.mode ?? 0o400);
-    const destination = mount.target ?? `/run/secrets/${mount.id}`;
+    const destination = target ?? `/run/secrets/${basename(mount.id)}`;
     result.push({ mount: { type: 'bind', source: file, destination, readonly: true } });
   }
   return result;
 }
 
-async function sshMount({ settings, scratch, step, index }: OneMount, mount: SshMount): Promise<Prepared[]> {
+async function sshMount(
+  { settings, scratch, step, index, planned }: OneMount,
+  mount: SshMount,
+): Promise<Prepared[]> {
   const id = mount.id ?? 'default';
   const agent = settings.ssh.get(id);
+  const number = step.mounts.filter(({ mount: { type } }) => type === 'ssh').indexOf(planned);
+  const destination = planned.target ?? `/run/buildkit/ssh_agent.${number}`;
+  // The first agent is the one that programs find, unless ENV names another.
+  const named = number > 0 || step.env.some((entry) => entry.startsWith('SSH_AUTH_SOCK='));
+  const env = named ? {} : { env: `SSH_AUTH_SOCK=${destination}` };
   if (agent === undefined) {
-    if (!mount.required) return [];
+    if (!mount.required) return [env];
     throw new BuildError('RUN_SSH_MISSING', `no SSH key "${id}" forwarded from the client`, {
       location: step.location,
       suggestions: [`Pass the agent: --ssh ${id === 'default' ? 'default' : `${id}=SOCKET`}.`],
@@ -139,14 +153,7 @@ async function sshMount({ settings, scratch, step, index }: OneMount, mount: Ssh
     gid: mount.gid ?? 0,
     mode: mount.mode ?? 0o600,
   });
-  const destination = mount.target ?? `/run/buildkit/ssh_agent.${index}`;
-  return [
-    {
-      mount: { type: 'bind', source: socket, destination },
-      env: `SSH_AUTH_SOCK=${destination}`,
-      release: close,
-    },
-  ];
+  return [{ mount: { type: 'bind', source: socket, destination }, ...env, release: close }];
 }
 
 async function cacheMount(context: SolverContext, request: OneMount, mount: CacheMount): Promise<Prepared> {
@@ -155,12 +162,25 @@ async function cacheMount(context: SolverContext, request: OneMount, mount: Cach
   const seed =
     planned.from === undefined
       ? undefined
-      : { tree: await treeOf(context, planned.from, stageOf), source: mount.source };
-  const opened = await openCacheMount(context, { mount, target, seed });
+      : {
+          tree: await treeOf(context, planned.from, stageOf),
+          source: mount.source,
+          identity: await seedIdentity(context, request),
+        };
+  const opened = await openCacheMount(context, { mount, seed });
   return {
     mount: { type: 'bind', source: opened.directory, destination: target, readonly: mount.readOnly },
     release: async () => opened.release(),
   };
+}
+
+/** What a cache begins with, by its bytes: another beginning is another cache. */
+async function seedIdentity(context: SolverContext, { step, planned, stageOf }: OneMount): Promise<string> {
+  const { from } = planned;
+  if (from === undefined) return '';
+  if (from === 'context' || from.kind === 'context')
+    return digestMountSource(context, { step, mount: planned, stageOf });
+  return chainsOf(await settle((await stageOf(from)).layers)).at(-1) ?? 'scratch';
 }
 
 /** A bind mount shows a copy-on-write view: what the step writes there is gone after it. */

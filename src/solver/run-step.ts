@@ -3,7 +3,7 @@ import { BuildError } from '../errors.ts';
 import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
 import { hostTree } from './host-tree.ts';
-import { resolveUser } from './owner.ts';
+import { homeOf, resolveUser } from './owner.ts';
 import { prepareMounts } from './run-mounts.ts';
 import { prepareWorkdir } from './run-workdir.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
@@ -22,6 +22,7 @@ export class NeedsNamespace extends Error {}
 /** Runs a RUN. Throws RUN_* at the instruction's line. */
 export async function executeRun(context: SolverContext, request: RunRequest): Promise<StepLayer> {
   const { execution } = context.options;
+  refuseForeign(context, request);
   if (execution === undefined) throw new NeedsNamespace('a RUN step must be executed');
   const { access } = context;
   const lowers = await access.directories(request.state.layers, request.reporter);
@@ -43,6 +44,14 @@ export async function executeRun(context: SolverContext, request: RunRequest): P
   return { settled, directory };
 }
 
+function refuseForeign(context: SolverContext, { step, plan }: RunRequest): void {
+  try {
+    context.options.requireRunnable(plan.platform);
+  } catch (error) {
+    throw error instanceof BuildError ? error.at(step.location) : error;
+  }
+}
+
 async function runIn(
   context: SolverContext,
   request: RunRequest & {
@@ -54,16 +63,18 @@ async function runIn(
   const { step, execution, rootfs, scratch, reporter } = request;
   const { settings, sandbox } = execution;
   const tree = hostTree(rootfs);
-  const user = step.user === '' ? { uid: 0, gid: 0, additionalGids: [] } : resolveUser(step.user, () => tree);
+  const user = resolveUser(step.user, () => tree);
   prepareWorkdir(rootfs, step.cwd, user);
   const mounts = await prepareMounts(context, { ...request, settings, scratch, user });
+  // The runtime's own idea of HOME differs for users who are not in /etc/passwd.
+  const home = step.env.some((entry) => entry.startsWith('HOME=')) ? [] : [`HOME=${homeOf(user.uid, tree)}`];
   const output = linesOf({ keep: TAIL_LINES, emit: (stream, text) => reporter.output(stream, text) });
   let exitCode: number;
   try {
     ({ exitCode } = await sandbox.run({
       rootfs,
       argv: step.argv,
-      env: [...step.env, ...step.proxyEnv, ...mounts.env],
+      env: [...step.env, ...step.proxyEnv, ...mounts.env, ...home],
       cwd: step.cwd,
       user,
       mounts: mounts.mounts,

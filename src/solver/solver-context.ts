@@ -1,6 +1,7 @@
 /** What every step of a build shares: the store, the inputs, the clock, and how steps are announced. */
 import { BuildError, messageOf } from '../errors.ts';
 import type { Sandbox } from '../executor/sandbox.ts';
+import type { Platform } from '../image/descriptor.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
@@ -8,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { JobSlots } from './job-slots.ts';
 import type { LayerAccess } from './layer-access.ts';
+import type { RemoteSources } from './remote-sources.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -17,6 +19,10 @@ export interface SolverOptions {
   readonly resolver: ImageResolver;
   /** The main build context, or a named one, as a file tree. */
   readonly contextTree: (name: string | undefined) => Promise<FileTree>;
+  /** What ADD fetches. */
+  readonly remote: RemoteSources;
+  /** Throws HOST_FOREIGN_PLATFORM for a platform whose programs cannot run on this machine. */
+  readonly requireRunnable: (platform: Platform) => void;
   /** Present only inside the namespace. */
   readonly execution?: ExecutionEnvironment | undefined;
   readonly emit: Emit;

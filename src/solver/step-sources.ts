@@ -38,9 +38,9 @@ async function select(
   try {
     return selectSource(tree, source.pattern, {
       place: placeName(source.from),
-      exclude: step.exclude.length === 0 ? undefined : patterns(step.exclude),
+      exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
       parents: step.parents,
-      makePatterns: patterns,
+      makePatterns: patternSet,
     });
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
@@ -73,7 +73,8 @@ function placeName(from: InputRef | 'context'): string {
   }
 }
 
-function patterns(list: readonly string[]): PatternSet {
+/** Patterns of --exclude as one set. */
+export function patternSet(list: readonly string[]): PatternSet {
   const clean = (pattern: string): string =>
     pattern.startsWith('!') ? `!${cleanPath(pattern.slice(1))}` : cleanPath(pattern);
   return new IgnoreMatcher(list.map((pattern) => clean(pattern).replace(/^(!?)\//, '$1')));

@@ -6,7 +6,7 @@ import { toByteString } from '../system/byte-path.ts';
 import { openArchive } from './archive-source.ts';
 import { parseChmod } from './chmod.ts';
 import { DraftLayer } from './draft-layer.ts';
-import { needsLookup, type Owner, resolveOwner } from './owner.ts';
+import { needsLookup, type Owner, resolveOwner, workdirOwner } from './owner.ts';
 import { type Placement, placeArchive, placeFile, placeMatch } from './place-files.ts';
 import { fetchRemote } from './remote-files.ts';
 import type { SourceMatch } from './select-sources.ts';
@@ -42,7 +42,7 @@ export async function executeWorkdir(
   try {
     const below = await context.access.tree(state.layers, { contents: needsLookup(step.user) });
     const draft = new DraftLayer(below);
-    const owner = step.user === '' ? { uid: 0, gid: 0 } : resolveOwner(step.user, () => below);
+    const owner = workdirOwner(step.user, () => below);
     draft.makeDirectory(draft.resolve(toByteString(step.path.slice(1)), true), {
       owner,
       mtime: context.mtime(),

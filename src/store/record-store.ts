@@ -18,6 +18,8 @@ export interface CacheRecord {
   readonly key: CacheKey;
   readonly parts: readonly KeyPart[];
   readonly layer: CachedLayer;
+  /** The step's key over the bytes it read, where it has one: what the next step's key is built on. */
+  readonly contentKey?: CacheKey | undefined;
 }
 
 export class RecordStore {

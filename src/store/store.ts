@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 import { BlobStore } from './blob-store.ts';
+import { DownloadStore } from './download-store.ts';
 import { LayerStore } from './layer-store.ts';
 import { NameStore } from './name-store.ts';
 import { RecordStore } from './record-store.ts';
@@ -30,6 +31,7 @@ export class Store {
   readonly names: NameStore;
   readonly layers: LayerStore;
   readonly records: RecordStore;
+  readonly downloads: DownloadStore;
 
   private constructor(root: string) {
     this.root = root;
@@ -37,6 +39,7 @@ export class Store {
     this.names = new NameStore(root);
     this.layers = new LayerStore(root);
     this.records = new RecordStore(root);
+    this.downloads = new DownloadStore(root);
   }
 
   /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */

@@ -10,7 +10,7 @@ const AREAS = readFileSync(join(ROOT, 'src/errors.ts'), 'utf8')
 /** Every quoted word of src/ that has the form of an error code. */
 function codesOfTheSource(): string[] {
   if (!AREAS) throw new Error('src/errors.ts no longer lists the areas of error codes');
-  const code = new RegExp(`['"\`]((?:${AREAS.join('|')})_[A-Z0-9_]+)['"\`]`, 'g');
+  const code = new RegExp(`['"\`]((?:${AREAS.join('|')})_[A-Z0-9_]*[A-Z0-9])['"\`]`, 'g');
   const found = new Set<string>();
   for (const name of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.ts')) continue;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { runBytes } from '../setup/run.ts';
 
-export interface TreeEntry {
+interface TreeEntry {
   readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'character' | 'block' | 'socket';
   /** Permission bits with setuid, setgid and sticky, in octal: "4755". */
   readonly mode: string;

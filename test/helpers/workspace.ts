@@ -1,5 +1,6 @@
 /** A directory of one test: a context, a store, outputs, for one user. Gone when the test ends, if nothing is left in it. */
-import { chmodSync, existsSync, lchownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, lchownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -51,7 +52,9 @@ export class Workspace {
 
   constructor(variant: Variant = ROOTLESS) {
     this.variant = variant;
-    this.directory = mkdtempSync(join(tmpdir(), 'kiln-test-'));
+    // Lower case: podman makes an image name of a layout's path.
+    this.directory = join(tmpdir(), `kiln-test-${randomBytes(6).toString('hex')}`);
+    mkdirSync(this.directory);
     this.context = join(this.directory, 'context');
     this.home = join(this.directory, 'home');
     chmodSync(this.directory, 0o755);

@@ -12,7 +12,14 @@ import {
   checkInstructions,
   checkStageNames,
 } from './file-checks.ts';
-import { checkDefaultImages, checkFroms, type FromScope, globalValues } from './from-checks.ts';
+import {
+  checkBaseImagePlatform,
+  checkDefaultImages,
+  checkFroms,
+  type FromScope,
+  globalValues,
+  type PlatformLike,
+} from './from-checks.ts';
 import { type CheckOptions, DEFAULT_CHECK_OPTIONS, parseCheckOptions } from './options.ts';
 import { checkStage, type StageEnd } from './stage-checks.ts';
 import { type CheckedStage, stagesOf } from './stages.ts';
@@ -33,6 +40,10 @@ export interface CheckKnowledge {
   readonly predefined?: ReadonlyMap<string, string>;
   /** The base image of a stage, by FROM; undefined when its config has not been fetched. */
   readonly baseImage?: (from: FromInstruction) => BaseImageKnowledge | undefined;
+  /** The platform a stage is built for and the one its base image says; undefined when that is not known. */
+  readonly basePlatform?: (
+    from: FromInstruction,
+  ) => { readonly expected: PlatformLike; readonly actual: PlatformLike } | undefined;
   readonly ignore?: IgnoreMatcher;
   /** Stages to look into, by number; all when left out. */
   readonly stages?: ReadonlySet<number>;
@@ -114,6 +125,8 @@ export function runChecks(dockerfile: Dockerfile, knowledge: CheckKnowledge = {}
       ignore: knowledge.ignore,
       collector: isWanted ? collector : silent,
     });
+    const platforms = isWanted ? knowledge.basePlatform?.(stage.from) : undefined;
+    if (platforms !== undefined) checkBaseImagePlatform(stage.from, platforms, collector);
     if (stage.from.stageName !== undefined) ends.set(stage.from.stageName, end);
   }
   return collector.warnings();

@@ -1,0 +1,69 @@
+/** Plans a build for one platform: text to stages to steps, with the configs of base images fetched as planning asks. */
+import type { BuildRequest } from './build-request.ts';
+import type { Dockerfile } from './dockerfile/instruction.ts';
+import type { Platform } from './image/descriptor.ts';
+import type { ImageConfig } from './image/image-config.ts';
+import { type Plan, planBuild } from './plan/plan.ts';
+import { buildStageGraph, type InputRef, inputKey } from './plan/stage-graph.ts';
+import type { ImageResolver } from './solver/image-resolver.ts';
+
+/** A plan with the configs it was made from. */
+export interface PlannedBuild {
+  readonly platform: Platform;
+  readonly plan: Plan;
+  /** By `inputKey`; undefined for inputs without a config. */
+  readonly configs: ReadonlyMap<string, ImageConfig | undefined>;
+}
+
+/** Plans. Throws DOCKERFILE_*, USAGE_UNKNOWN_TARGET and what resolving base images throws. */
+export async function planFor(
+  platform: Platform,
+  { request, dockerfile, resolver }: { request: BuildRequest; dockerfile: Dockerfile; resolver: ImageResolver },
+): Promise<PlannedBuild> {
+  const graph = buildStageGraph(dockerfile, {
+    target: request.target,
+    buildArgs: request.buildArgs,
+    targetPlatform: platform,
+    buildPlatform: request.hostPlatform,
+    namedContexts: imagesOf(request),
+    labels: request.labels,
+    noCache: request.noCache,
+    epoch: request.epoch,
+    network: request.network,
+    multiPlatform: request.targetPlatforms.length > 1,
+  });
+  const configs = new Map<string, ImageConfig | undefined>();
+  for (;;) {
+    const result = planBuild(graph, configs);
+    if (result.kind === 'plan') return { platform, plan: result.plan, configs };
+    await Promise.all(
+      result.inputs.map(async (input) => {
+        configs.set(inputKey(input), await configOf(input, resolver));
+      }),
+    );
+  }
+}
+
+/** Names of contexts, with the image of those that stand for one. */
+export function imagesOf({ namedContexts }: BuildRequest): ReadonlyMap<string, string | undefined> {
+  const images = new Map<string, string | undefined>();
+  for (const [name, context] of namedContexts) {
+    images.set(name, context.kind === 'image' ? context.reference : undefined);
+  }
+  return images;
+}
+
+async function configOf(input: InputRef, resolver: ImageResolver): Promise<ImageConfig | undefined> {
+  if (input.kind !== 'image') return undefined;
+  return (await resolver.resolve(input.reference, input.platform)).config;
+}
+
+/** Config of the image that the target is built on in the end. */
+export function baseConfigOf({ plan, configs }: PlannedBuild): ImageConfig | undefined {
+  let { base } = plan.target.stage;
+  while (base.kind === 'stage') {
+    const index = base.index;
+    base = plan.stages.find(({ stage }) => stage.index === index)?.stage.base ?? { kind: 'scratch' };
+  }
+  return configs.get(inputKey(base));
+}

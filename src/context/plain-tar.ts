@@ -1,0 +1,79 @@
+/** A file that may be a tar archive, told by its bytes as docker tells it, as a plain tar that can be read in place. */
+import { closeSync, createReadStream, createWriteStream, openSync, readSync, statSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { type ArchiveCompression, archiveCompression, isTarHeader } from '../layer/archive.ts';
+import { toByteString, toFsPath } from '../system/byte-path.ts';
+import { spawnDecompressor } from '../system/process.ts';
+
+/** A part of a file: what `readArchive` reads. The path is a byte string. */
+export interface FileRange {
+  readonly path: string;
+  readonly start: number;
+  readonly size: number;
+}
+
+export interface PlainTarOptions {
+  /** Path for a new file, named for its purpose. */
+  readonly draft: (purpose: string) => string;
+  readonly signal: AbortSignal;
+}
+
+/** True when the first bytes say that this is an archive, compressed or not. */
+export function looksLikeArchive(head: Buffer): boolean {
+  return archiveCompression(head) !== undefined || isTarHeader(head);
+}
+
+/** The uncompressed tar of an archive; undefined for a file that is none. Draft files are left where they are. */
+export async function plainTar(range: FileRange, options: PlainTarOptions): Promise<FileRange | undefined> {
+  const head = headOf(range);
+  const compression = archiveCompression(head);
+  if (compression === undefined) return isTarHeader(head) ? range : undefined;
+  const path = options.draft('archive.tar');
+  try {
+    await pipeline(await decompress(range, compression, options), createWriteStream(path), {
+      signal: options.signal,
+    });
+  } catch (error) {
+    // A gzip file that is damaged, or is no archive: taken as it is, as docker build does.
+    if (options.signal.aborted || !isDecompressionError(error)) throw error;
+    return undefined;
+  }
+  const plain = { path: toByteString(path), start: 0, size: statSync(path).size };
+  return isTarHeader(headOf(plain)) ? plain : undefined;
+}
+
+/** The first 512 bytes, or fewer. */
+export function headOf({ path, start, size }: FileRange): Buffer {
+  const head = Buffer.alloc(Math.min(512, size));
+  const fd = openSync(toFsPath(path), 'r');
+  try {
+    readSync(fd, head, 0, head.length, start);
+  } finally {
+    closeSync(fd);
+  }
+  return head;
+}
+
+async function decompress(
+  { path, start, size }: FileRange,
+  compression: ArchiveCompression,
+  { draft, signal }: PlainTarOptions,
+): Promise<Readable> {
+  const bytes = createReadStream(toFsPath(path), { start, end: start + size - 1 });
+  if (compression === 'gzip' || compression === 'zstd') {
+    const stream = compression === 'gzip' ? createGunzip() : createZstdDecompress();
+    bytes.on('error', (error) => stream.destroy(error));
+    return bytes.pipe(stream);
+  }
+  // The program reads a file of its own.
+  const copy = draft('archive');
+  await pipeline(bytes, createWriteStream(copy), { signal });
+  return spawnDecompressor(compression, ['-dc'], copy);
+}
+
+function isDecompressionError(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code.startsWith('Z_') || code.startsWith('ZSTD_');
+}

@@ -1,0 +1,55 @@
+/** sha256 of files wherever their bytes are. */
+import { createHash, hash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
+import type { Digest } from '../image/descriptor.ts';
+import { toFsPath } from '../system/byte-path.ts';
+import type { FileContent } from './file-tree.ts';
+
+const CHUNK = 1 << 20;
+
+let buffer: Buffer | undefined;
+
+/** The tar that was read last. Thousands of files come from one tar in one go; it is closed when the go is over. */
+let tar: { readonly path: string; readonly fd: number } | undefined;
+
+/** Digest of a file's bytes. Throws the system's error for a file that cannot be read. */
+export function hashContent(content: FileContent): Digest {
+  if (content.kind === 'bytes') return `sha256:${hash('sha256', content.bytes, 'hex')}`;
+  if (content.kind === 'range') return hashRange(openTar(content.path), content);
+  const fd = openSync(toFsPath(content.path), 'r');
+  try {
+    return hashRange(fd, { offset: 0, size: Number.POSITIVE_INFINITY });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function hashRange(fd: number, { offset, size }: { offset: number; size: number }): Digest {
+  buffer ??= Buffer.allocUnsafe(CHUNK);
+  if (size <= CHUNK) {
+    const count = readSync(fd, buffer, 0, size, offset);
+    if (count === size) return `sha256:${hash('sha256', buffer.subarray(0, count), 'hex')}`;
+  }
+  const sum = createHash('sha256');
+  for (let done = 0; done < size; ) {
+    const count = readSync(fd, buffer, 0, Math.min(CHUNK, size - done), offset + done);
+    if (count === 0) break;
+    sum.update(buffer.subarray(0, count));
+    done += count;
+  }
+  return `sha256:${sum.digest('hex')}`;
+}
+
+function openTar(path: string): number {
+  if (tar?.path === path) return tar.fd;
+  closeTar();
+  const fd = openSync(toFsPath(path), 'r');
+  tar = { path, fd };
+  setImmediate(closeTar);
+  return fd;
+}
+
+function closeTar(): void {
+  if (tar !== undefined) closeSync(tar.fd);
+  tar = undefined;
+}

@@ -1,0 +1,484 @@
+/** COPY from the context: destinations, wildcards, links, owners and modes. */
+import { attributes, directory, fails, file, type LanguageCase, layer, symlink } from './case.ts';
+
+const TREE = {
+  'a.txt': 'a',
+  'b.txt': 'b',
+  'c.md': 'c',
+  'dir/one': '1',
+  'dir/sub/two': '2',
+  'dir/.hidden': 'h',
+} as const;
+
+const destinations: LanguageCase[] = [
+  {
+    name: 'a file to a new name',
+    dockerfile: 'FROM scratch\nCOPY a.txt /x/y/renamed\n',
+    context: TREE,
+    files: { x: directory(), 'x/y': directory(), 'x/y/renamed': file('a', attributes('644')) },
+    lastLayer: ['x', 'x/y', 'x/y/renamed'],
+    history: [layer('COPY a.txt /x/y/renamed # buildkit')],
+  },
+  {
+    name: 'a file into a directory by a trailing slash',
+    dockerfile: 'FROM scratch\nCOPY a.txt /x/\n',
+    context: TREE,
+    files: { x: directory(), 'x/a.txt': file('a') },
+  },
+  {
+    name: 'a file into a directory by a trailing dot',
+    dockerfile: 'FROM scratch\nWORKDIR /w\nCOPY a.txt .\nCOPY b.txt ./\nCOPY c.md /x/.\n',
+    context: TREE,
+    files: { 'w/a.txt': file('a'), 'w/b.txt': file('b'), 'x/c.md': file('c') },
+  },
+  {
+    name: 'a file into a directory that is there',
+    dockerfile: 'FROM @busybox\nCOPY a.txt /home\n',
+    context: TREE,
+    files: { 'home/a.txt': file('a') },
+  },
+  {
+    name: 'a file over a file',
+    dockerfile: 'FROM @busybox\nCOPY a.txt /etc/passwd\n',
+    context: TREE,
+    files: { 'etc/passwd': file('a') },
+    lastLayer: ['etc', 'etc/passwd'],
+  },
+  {
+    name: 'a relative destination is below WORKDIR',
+    dockerfile: 'FROM scratch\nWORKDIR /w/x\nCOPY a.txt r\nCOPY a.txt ../up\nCOPY a.txt d/\n',
+    context: TREE,
+    files: { 'w/x/r': file('a'), 'w/up': file('a'), 'w/x/d/a.txt': file('a') },
+  },
+  {
+    name: 'a destination cannot leave the root',
+    dockerfile: 'FROM scratch\nCOPY a.txt ../../../up\nCOPY a.txt /x/../../y\n',
+    context: TREE,
+    files: { up: file('a'), y: file('a') },
+  },
+  {
+    name: 'the contents of a directory, not the directory',
+    dockerfile: 'FROM scratch\nCOPY dir /x\nCOPY dir/ /y/\nCOPY dir/. /z\n',
+    context: TREE,
+    lists: { x: ['.hidden', 'one', 'sub'], y: ['.hidden', 'one', 'sub'], z: ['.hidden', 'one', 'sub'] },
+    files: { 'x/sub/two': file('2') },
+  },
+  {
+    name: 'a directory into one that is there merges',
+    dockerfile: 'FROM scratch\nCOPY dir /x\nCOPY more /x\n',
+    context: { ...TREE, 'more/one': 'new', 'more/sub/three': '3' },
+    files: { 'x/one': file('new'), 'x/sub/two': file('2'), 'x/sub/three': file('3') },
+  },
+  {
+    name: 'everything',
+    dockerfile: 'FROM scratch\nCOPY . .\nCOPY . /all/\n',
+    context: TREE,
+    lists: { '': ['a.txt', 'all', 'b.txt', 'c.md', 'dir'], all: ['a.txt', 'b.txt', 'c.md', 'dir'] },
+  },
+  {
+    name: 'a source that begins with a slash or climbs is below the context',
+    dockerfile: 'FROM scratch\nCOPY /a.txt /x/\nCOPY ../../b.txt /x/\nCOPY ./dir/../c.md /x/\n',
+    context: TREE,
+    lists: { x: ['a.txt', 'b.txt', 'c.md'] },
+  },
+  {
+    name: 'several sources',
+    dockerfile: 'FROM scratch\nCOPY a.txt dir c.md /x/\n',
+    context: TREE,
+    lists: { x: ['.hidden', 'a.txt', 'c.md', 'one', 'sub'] },
+    history: [layer('COPY a.txt dir c.md /x/ # buildkit')],
+  },
+  {
+    name: 'several sources into a directory that is there, without a slash',
+    dockerfile: 'FROM @busybox\nCOPY a.txt b.txt /home\n',
+    context: TREE,
+    lists: { home: ['a.txt', 'b.txt'] },
+  },
+  {
+    name: 'several sources to a name that is no directory: the last one stays',
+    dockerfile: 'FROM scratch\nCOPY a.txt b.txt /x\n',
+    context: TREE,
+    files: { x: file('b') },
+  },
+  {
+    name: 'JSON form, with spaces',
+    dockerfile: 'FROM scratch\nCOPY ["a b.txt", "/x y/"]\n',
+    context: { 'a b.txt': 'ab' },
+    files: { 'x y/a b.txt': file('ab') },
+    history: [layer('COPY a b.txt /x y/ # buildkit')],
+  },
+  {
+    name: 'modes, empty directories and empty files are kept',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    context: {
+      exe: { content: '#!', mode: 0o755 },
+      secret: { mode: 0o600 },
+      setuid: { mode: 0o4755 },
+      'empty/': { mode: 0o700 },
+      'sticky/': { mode: 0o1777 },
+    },
+    files: {
+      'x/exe': attributes('755'),
+      'x/secret': file('', { mode: '600' }),
+      'x/setuid': attributes('4755'),
+      'x/empty': { type: 'directory', mode: '700' },
+      'x/sticky': { type: 'directory', mode: '1777' },
+    },
+  },
+  {
+    name: 'the attributes of a copied directory itself are not copied',
+    dockerfile: 'FROM scratch\nCOPY private /new\n',
+    context: { 'private/': { mode: 0o700 }, 'private/below/': { mode: 0o750 }, 'private/f': '' },
+    files: { new: directory(), 'new/below': { mode: '750' } },
+  },
+  {
+    name: 'nor do they change a directory that is there',
+    dockerfile: 'FROM @busybox\nCOPY private /tmp\n',
+    context: { 'private/': { mode: 0o700 }, 'private/f': '' },
+    files: { tmp: { mode: '1777' }, 'tmp/f': {} },
+  },
+  {
+    name: 'directories below take the attributes of the source',
+    dockerfile: 'FROM @busybox\nCOPY top /\n',
+    context: { 'top/tmp/': { mode: 0o750 }, 'top/tmp/f': '' },
+    files: { tmp: { mode: '750' } },
+  },
+  {
+    name: 'names with unusual characters',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    setup: "touch 'with space' 'ünï' 'quo\"te' 'back\\slash' '#hash' ' lead' \"it's\"; touch -- -dash",
+    lists: { x: [' lead', '#hash', '-dash', 'back\\slash', "it's", 'quo"te', 'with space', 'ünï'] },
+  },
+  {
+    name: 'owners of the context do not matter',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    setup: 'mkdir d; touch d/f; chown -R 1234:5678 d',
+    files: { 'x/d': attributes('755'), 'x/d/f': attributes('644') },
+  },
+];
+
+const wildcards: LanguageCase[] = [
+  {
+    name: '* takes the files of one directory',
+    dockerfile: 'FROM scratch\nCOPY *.txt /x/\n',
+    context: TREE,
+    lists: { x: ['a.txt', 'b.txt'] },
+  },
+  {
+    name: '? and classes',
+    dockerfile: 'FROM scratch\nCOPY ?.txt /x/\nCOPY [a-b].txt /y/\nCOPY [^a].txt /z/\n',
+    context: TREE,
+    lists: { x: ['a.txt', 'b.txt'], y: ['a.txt', 'b.txt'], z: ['b.txt'] },
+  },
+  {
+    name: 'a directory that matches gives its contents',
+    dockerfile: 'FROM scratch\nCOPY d* /x/\n',
+    context: TREE,
+    lists: { x: ['.hidden', 'one', 'sub'] },
+  },
+  {
+    name: '* also takes what begins with a dot',
+    dockerfile: 'FROM scratch\nCOPY dir/* /x/\n',
+    context: TREE,
+    lists: { x: ['.hidden', 'one', 'two'] },
+  },
+  {
+    name: 'a wildcard in the middle',
+    dockerfile: 'FROM scratch\nCOPY p/*/f.txt /x/\n',
+    context: { 'p/a/f.txt': 'a', 'p/b/f.txt': 'b', 'p/b/g.txt': 'g' },
+    files: { 'x/f.txt': file('b') },
+    lists: { x: ['f.txt'] },
+  },
+  {
+    name: '** is only a * in a source',
+    dockerfile: 'FROM scratch\nCOPY p/**/f /x/\n',
+    context: { 'p/f': 'no', 'p/a/f': 'yes', 'p/a/b/f': 'no' },
+    files: { 'x/f': file('yes') },
+  },
+  {
+    name: 'a wildcard that matches nothing copies nothing',
+    dockerfile: 'FROM scratch\nCOPY a.txt *.nothing /x/\nCOPY *.nothing /y/\n',
+    context: TREE,
+    lists: { x: ['a.txt'] },
+    files: { y: null },
+    layers: 2,
+  },
+  {
+    name: 'an escaped wildcard is a name',
+    dockerfile: 'FROM scratch\nCOPY star\\*.txt /x/\n',
+    context: { 'star*.txt': 's', 'starry.txt': 'no' },
+    lists: { x: ['star*.txt'] },
+  },
+  {
+    name: 'a class around a bracket is a name',
+    dockerfile: 'FROM scratch\nCOPY arr[[]0].txt /x/\n',
+    context: { 'arr[0].txt': 's', 'arr0.txt': 'no' },
+    lists: { x: ['arr[0].txt'] },
+  },
+  {
+    name: 'JSON form has wildcards too',
+    dockerfile: 'FROM scratch\nCOPY ["*.md", "/x/"]\n',
+    context: TREE,
+    lists: { x: ['c.md'] },
+  },
+];
+
+const LINKS = 'echo t > target; ln -s target link; mkdir real; echo r > real/f; ln -s real dirlink; ln -s nowhere broken';
+
+const links: LanguageCase[] = [
+  {
+    name: 'a symlink that is named is followed and keeps its name',
+    dockerfile: 'FROM scratch\nCOPY link /x/\nCOPY link /y\n',
+    setup: LINKS,
+    files: { 'x/link': file('t\n'), y: file('t\n') },
+  },
+  {
+    name: 'a symlink to a directory that is named gives the contents',
+    dockerfile: 'FROM scratch\nCOPY dirlink /x\nCOPY dirlink/f /y/\n',
+    setup: LINKS,
+    files: { 'x/f': file('r\n'), 'y/f': file('r\n') },
+  },
+  {
+    name: 'a symlink that a wildcard matches is followed',
+    dockerfile: 'FROM scratch\nCOPY lin* /x/\n',
+    setup: LINKS,
+    files: { 'x/link': file('t\n') },
+  },
+  {
+    name: 'symlinks inside a directory stay symlinks',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    setup: `${LINKS}; ln -s /etc/passwd absolute; ln -s ../../up climbing`,
+    files: {
+      'x/link': symlink('target'),
+      'x/dirlink': symlink('real'),
+      'x/broken': symlink('nowhere'),
+      'x/absolute': symlink('/etc/passwd'),
+      'x/climbing': symlink('../../up'),
+    },
+  },
+  {
+    name: 'a source symlink never leads out of the context',
+    dockerfile: 'FROM scratch\nCOPY abs /x\nCOPY up /y\n',
+    setup: 'mkdir etc; echo inside > etc/hostname; ln -s /etc/hostname abs; ln -s ../../../../etc/hostname up',
+    files: { x: file('inside\n'), y: file('inside\n') },
+  },
+  {
+    name: 'a symlink on the way of the destination is followed',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /link/f\nCOPY f /link/\nCOPY f /abs/new/g\n',
+    setup: 'mkdir -p tree/real; ln -s real tree/link; ln -s /real tree/abs; echo f > f',
+    files: { 'real/f': file('f\n'), 'real/new/g': file('f\n'), link: symlink('real'), abs: symlink('/real') },
+  },
+  {
+    name: 'a destination that is a symlink to a directory',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY d /link\nCOPY f /link\n',
+    setup: 'mkdir -p tree/real d; ln -s real tree/link; echo f > f; echo g > d/g',
+    files: { 'real/f': file('f\n'), 'real/g': file('g\n'), link: symlink('real') },
+  },
+  {
+    name: 'a destination that is a symlink to a file',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /link\n',
+    setup: 'mkdir -p tree; echo old > tree/real; ln -s real tree/link; echo f > f',
+    files: { real: file('f\n'), link: symlink('real') },
+  },
+  {
+    name: 'a destination that is a dangling symlink',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /link\nCOPY d /dlink\n',
+    setup: 'mkdir -p tree d; ln -s /made/here tree/link; ln -s made/dir tree/dlink; echo f > f; echo g > d/g',
+    files: { made: directory(), 'made/here': file('f\n'), 'made/dir/g': file('g\n'), link: symlink('/made/here') },
+  },
+  {
+    name: 'a symlink of the destination never leads out of the root',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /escape/f\n',
+    setup: 'mkdir -p tree; ln -s ../../../../tmp/kiln-escape tree/escape; echo f > f',
+    files: { 'tmp/kiln-escape/f': file('f\n') },
+  },
+  {
+    name: 'a copied file replaces a symlink inside a directory',
+    dockerfile: 'FROM scratch\nCOPY one /x\nCOPY two /x\n',
+    setup: 'mkdir one two; echo t > one/target; ln -s target one/f; echo new > two/f',
+    files: { 'x/f': file('new\n'), 'x/target': file('t\n') },
+  },
+  {
+    name: 'a copied symlink replaces a file',
+    dockerfile: 'FROM scratch\nCOPY one /x\nCOPY two /x\n',
+    setup: 'mkdir one two; echo t > one/f; ln -s target two/f',
+    files: { 'x/f': symlink('target') },
+  },
+  {
+    name: 'a loop of symlinks in the destination',
+    dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /a/f\n',
+    setup: 'mkdir tree; ln -s b tree/a; ln -s a tree/b; echo f > f',
+    error: fails('COPY_SYMLINK_LOOP', 1, { line: 3 }),
+  },
+  {
+    name: 'hard links in one source stay links',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    setup: 'echo h > a; ln a b',
+    files: { 'x/a': file('h\n'), 'x/b': file('h\n', { sameAs: 'x/a' }) },
+  },
+  {
+    name: 'a fifo is copied',
+    dockerfile: 'FROM scratch\nCOPY . /x/\n',
+    setup: 'mkfifo p; touch f',
+    files: { 'x/p': { type: 'fifo' }, 'x/f': {} },
+  },
+];
+
+const owners: LanguageCase[] = (
+  [
+    ['1000', '1000:1000'],
+    ['1000:2000', '1000:2000'],
+    ['www-data', '33:33'],
+    ['www-data:staff', '33:50'],
+    ['33:staff', '33:50'],
+    ['www-data:7', '33:7'],
+    ['root:root', '0:0'],
+    ['root:staff', '0:50'],
+    [':staff', '0:50'],
+    [':7', '0:7'],
+    ['www-data:', '33:0'],
+    ['1000:', '1000:0'],
+    ['0', '0:0'],
+  ] as const
+).map(([chown, owner]) => ({
+  name: `--chown=${chown}`,
+  dockerfile: `FROM @busybox\nCOPY --chown=${chown} dir /made/below\n`,
+  context: TREE,
+  files: {
+    made: directory({ owner }),
+    'made/below': directory({ owner }),
+    'made/below/sub/two': file('2', { owner }),
+    home: attributes('755'),
+  },
+  history: [layer(`COPY --chown=${chown} dir /made/below # buildkit`)],
+}));
+
+const moreOwners: LanguageCase[] = [
+  {
+    name: '--chown of root and of numbers needs no passwd',
+    dockerfile: 'FROM scratch\nCOPY --chown=root:root a.txt /a\nCOPY --chown=5:6 a.txt /b\n',
+    context: TREE,
+    files: { a: attributes('644'), b: attributes('644', '5:6') },
+  },
+  {
+    name: '--chown leaves a directory that is there alone',
+    dockerfile: 'FROM @busybox\nCOPY --chown=33 dir /home\n',
+    context: TREE,
+    files: { home: directory(), 'home/one': attributes('644', '33:33') },
+  },
+  {
+    name: '--chown with a variable',
+    dockerfile: 'FROM scratch\nARG u=12\nCOPY --chown=$u:${u}0 a.txt /a\n',
+    context: TREE,
+    files: { a: attributes('644', '12:120') },
+    history: ['ARG u=12', 'COPY --chown=12:120 a.txt /a # buildkit'],
+  },
+  {
+    name: '--chown by a passwd that an earlier COPY brought',
+    dockerfile: 'FROM scratch\nCOPY passwd group /etc/\nCOPY --chown=me:us a.txt /a\n',
+    context: { ...TREE, passwd: 'me:x:71:72::/:\n', group: 'us:x:73:\n' },
+    files: { a: attributes('644', '71:73') },
+  },
+  {
+    name: '--chown with a name the image has not',
+    dockerfile: 'FROM @busybox\nCOPY --chown=nosuch a.txt /a\n',
+    context: TREE,
+    error: fails('RUN_UNKNOWN_USER', 1, { line: 2, message: /nosuch/ }),
+  },
+  {
+    name: '--chown with a group the image has not',
+    dockerfile: 'FROM @busybox\nCOPY --chown=1:nosuch a.txt /a\n',
+    context: TREE,
+    error: fails('RUN_UNKNOWN_USER', 1, { line: 2, message: /nosuch/ }),
+  },
+  {
+    name: 'USER does not own what COPY copies',
+    dockerfile: 'FROM scratch\nUSER 1000\nCOPY a.txt /d/a\n',
+    context: TREE,
+    files: { d: directory(), 'd/a': attributes('644') },
+  },
+];
+
+const errors: LanguageCase[] = [
+  {
+    name: 'a directory over a file',
+    dockerfile: 'FROM @busybox\nCOPY dir /etc/passwd\n',
+    context: TREE,
+    error: fails('COPY_NOT_A_DIRECTORY', 1, { line: 2 }),
+  },
+  {
+    name: 'a file below a file',
+    dockerfile: 'FROM @busybox\nCOPY a.txt /etc/passwd/a\n',
+    context: TREE,
+    error: fails('COPY_NOT_A_DIRECTORY', 1, { line: 2 }),
+  },
+  {
+    name: 'a file as a directory by its slash',
+    dockerfile: 'FROM @busybox\nCOPY a.txt /etc/passwd/\n',
+    context: TREE,
+    error: fails('COPY_NOT_A_DIRECTORY', 1, { line: 2 }),
+  },
+  {
+    name: 'a file over a directory inside',
+    dockerfile: 'FROM scratch\nCOPY dir /x\nCOPY other /x\n',
+    context: { ...TREE, 'other/sub': 'a file' },
+    error: fails('COPY_IS_A_DIRECTORY', 1, { line: 3 }),
+  },
+  {
+    name: 'a directory over a symlink inside',
+    dockerfile: 'FROM scratch\nCOPY one /x\nCOPY dir /x\n',
+    context: TREE,
+    setup: 'mkdir -p one/real; ln -s real one/sub',
+    error: fails('COPY_NOT_A_DIRECTORY', 1, { line: 3 }),
+  },
+  {
+    name: 'a missing file, with a near name',
+    dockerfile: 'FROM scratch\n\nCOPY a.tx /a\n',
+    context: TREE,
+    error: fails('COPY_SOURCE_NOT_FOUND', 1, { line: 3, message: /Did you mean a\.txt/ }),
+  },
+  {
+    name: 'a missing file below a directory',
+    dockerfile: 'FROM scratch\nCOPY dir/sub/none /a\n',
+    context: TREE,
+    error: fails('COPY_SOURCE_NOT_FOUND', 1, { line: 2 }),
+  },
+  {
+    name: 'a dangling symlink that is named',
+    dockerfile: 'FROM scratch\nCOPY broken /a\n',
+    setup: LINKS,
+    error: fails('COPY_SOURCE_NOT_FOUND', 1, { line: 2 }),
+  },
+  {
+    name: 'one missing file among several',
+    dockerfile: 'FROM scratch\nCOPY a.txt none b.txt /x/\n',
+    context: TREE,
+    error: fails('COPY_SOURCE_NOT_FOUND', 1, { line: 2, message: /none/ }),
+  },
+  {
+    name: 'no destination',
+    dockerfile: 'FROM scratch\nCOPY a.txt\n',
+    context: TREE,
+    error: fails('DOCKERFILE_ARGUMENTS', 2, { line: 2, message: /requires at least two arguments/ }),
+  },
+  {
+    name: 'a URL',
+    dockerfile: 'FROM scratch\nCOPY https://example.com/x /x\n',
+    error: fails('DOCKERFILE_COPY', 2, { line: 2, message: /Use ADD/ }),
+  },
+  {
+    name: 'an unknown flag',
+    dockerfile: 'FROM scratch\nCOPY --chwon=1 a.txt /x\n',
+    context: TREE,
+    error: fails('DOCKERFILE_UNKNOWN_FLAG', 2, { line: 2, message: /--chown/ }),
+  },
+];
+
+export const cases: readonly LanguageCase[] = [
+  ...destinations,
+  ...wildcards,
+  ...links,
+  ...owners,
+  ...moreOwners,
+  ...errors,
+];
