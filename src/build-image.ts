@@ -48,7 +48,11 @@ export interface BuildEnvironment {
 export type BuildOutcome =
   | { readonly kind: 'built'; readonly result: BuildResult }
   /** A step must run: call again inside the namespace, with what was resolved and fetched already. */
-  | { readonly kind: 'needs-namespace'; readonly known: BuildRequest['known']; readonly fetched: BuildRequest['fetched'] };
+  | {
+      readonly kind: 'needs-namespace';
+      readonly known: BuildRequest['known'];
+      readonly fetched: BuildRequest['fetched'];
+    };
 
 /** Builds. Throws BuildError for everything the user can act on; nothing half-written stays. */
 export async function buildImage(
@@ -118,7 +122,10 @@ function warningsOf(
   ];
   // Several platforms find most things several times.
   const unique = new Map(events.map((event) => [JSON.stringify(event), event]));
-  return { events: [...unique.values()], failure: checked.find(({ failure }) => failure !== undefined)?.failure };
+  return {
+    events: [...unique.values()],
+    failure: checked.find(({ failure }) => failure !== undefined)?.failure,
+  };
 }
 
 interface BuildWork {
@@ -186,7 +193,11 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
 
 async function solveOne(
   planned: PlannedBuild,
-  work: BuildWork & { readonly context: SolverContext; readonly access: LayerAccess; readonly pool: LayerPool },
+  work: BuildWork & {
+    readonly context: SolverContext;
+    readonly access: LayerAccess;
+    readonly pool: LayerPool;
+  },
 ): Promise<BuiltImage> {
   const { request, context, access, pool, store } = work;
   const { plan } = planned;
@@ -200,7 +211,9 @@ async function solveOne(
       epoch: request.epoch === undefined ? undefined : context.timestamp(),
     }),
   };
-  const { config, layers } = request.squash ? await squash(finished, context) : { ...finished, layers: solved.layers };
+  const { config, layers } = request.squash
+    ? await squash(finished, context)
+    : { ...finished, layers: solved.layers };
   const image = {
     config,
     layers: layers.map(({ diffId, image: base }) => ({ diffId, base })),

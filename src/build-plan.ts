@@ -1,6 +1,7 @@
 /** Plans a build for one platform: text to stages to steps, with the configs of base images fetched as planning asks. */
 import type { BuildRequest } from './build-request.ts';
 import type { Dockerfile } from './dockerfile/instruction.ts';
+import { BuildError, type SourceLocation } from './errors.ts';
 import type { Platform } from './image/descriptor.ts';
 import type { ImageConfig } from './image/image-config.ts';
 import { type Plan, planBuild } from './plan/plan.ts';
@@ -18,7 +19,11 @@ export interface PlannedBuild {
 /** Plans. Throws DOCKERFILE_*, USAGE_UNKNOWN_TARGET and what resolving base images throws. */
 export async function planFor(
   platform: Platform,
-  { request, dockerfile, resolver }: { request: BuildRequest; dockerfile: Dockerfile; resolver: ImageResolver },
+  {
+    request,
+    dockerfile,
+    resolver,
+  }: { request: BuildRequest; dockerfile: Dockerfile; resolver: ImageResolver },
 ): Promise<PlannedBuild> {
   const graph = buildStageGraph(dockerfile, {
     target: request.target,
@@ -38,7 +43,8 @@ export async function planFor(
     if (result.kind === 'plan') return { platform, plan: result.plan, configs };
     await Promise.all(
       result.inputs.map(async (input) => {
-        configs.set(inputKey(input), await configOf(input, resolver));
+        const user = graph.stages.find(({ base }) => inputKey(base) === inputKey(input));
+        configs.set(inputKey(input), await located(configOf(input, resolver), user?.from.location));
       }),
     );
   }
@@ -66,4 +72,13 @@ export function baseConfigOf({ plan, configs }: PlannedBuild): ImageConfig | und
     base = plan.stages.find(({ stage }) => stage.index === index)?.stage.base ?? { kind: 'scratch' };
   }
   return configs.get(inputKey(base));
+}
+
+/** A failure to get a base image, shown at the FROM that names it. */
+async function located<T>(work: Promise<T>, location: SourceLocation | undefined): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof BuildError ? error.at(location) : error;
+  }
 }

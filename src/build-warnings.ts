@@ -1,9 +1,10 @@
 /** What a build has to say about its Dockerfile and its flags besides the result: the checks, and what went unused. */
-import type { BuildRequest } from './build-request.ts';
+
 import type { PlannedBuild } from './build-plan.ts';
+import type { BuildRequest } from './build-request.ts';
 import { checkFailure, type Warning } from './dockerfile/checks/collector.ts';
 import { type CheckOptions, parseCheckOptions } from './dockerfile/checks/options.ts';
-import { checkOptionsOf, type CheckKnowledge, runChecks } from './dockerfile/checks/run-checks.ts';
+import { type CheckKnowledge, checkOptionsOf, runChecks } from './dockerfile/checks/run-checks.ts';
 import { IgnoreMatcher } from './dockerfile/ignore.ts';
 import type { Dockerfile, FromInstruction } from './dockerfile/instruction.ts';
 import type { BuildError } from './errors.ts';
@@ -21,7 +22,10 @@ export interface CheckedBuild {
 }
 
 /** Options of the checks: BUILDKIT_DOCKERFILE_CHECK replaces the file's own directive. */
-export function checkOptionsFor(dockerfile: Dockerfile, request: Pick<BuildRequest, 'buildArgs'>): CheckOptions {
+export function checkOptionsFor(
+  dockerfile: Dockerfile,
+  request: Pick<BuildRequest, 'buildArgs'>,
+): CheckOptions {
   const given = request.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK');
   return given === undefined ? checkOptionsOf(dockerfile) : parseCheckOptions(given);
 }
@@ -41,7 +45,9 @@ export function checkPlannedBuild(
 }
 
 /** What is known of a base: its config, nothing at all, or that it has none. */
-export type KnownBase = { readonly known: true; readonly config: ImageConfig | undefined } | { readonly known: false };
+export type KnownBase =
+  | { readonly known: true; readonly config: ImageConfig | undefined }
+  | { readonly known: false };
 
 /** What the checks may know of a stage graph. */
 export function knowledgeOf(
@@ -52,7 +58,9 @@ export function knowledgeOf(
   const stageOf = (from: FromInstruction) => graph.stages.find((stage) => stage.from === from);
   const configOf = (from: FromInstruction): KnownBase => {
     const base = stageOf(from)?.base;
-    return base === undefined || base.kind !== 'image' ? { known: true, config: undefined } : baseOf(inputKey(base));
+    return base === undefined || base.kind !== 'image'
+      ? { known: true, config: undefined }
+      : baseOf(inputKey(base));
   };
   return {
     buildArgs: request.buildArgs,
@@ -88,7 +96,10 @@ const BUILDER_ARGUMENT = /^(?:BUILDKIT_.*|SOURCE_DATE_EPOCH|(?:https?|ftp|no|all
 const PLATFORM_ARGUMENT = /^(?:BUILD|TARGET)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$|^TARGETSTAGE$/;
 
 /** Says which --build-arg no ARG takes. */
-export function unusedArguments(dockerfile: Dockerfile, buildArgs: ReadonlyMap<string, string>): WarningEvent[] {
+export function unusedArguments(
+  dockerfile: Dockerfile,
+  buildArgs: ReadonlyMap<string, string>,
+): WarningEvent[] {
   const declared = new Set(
     dockerfile.instructions.flatMap((instruction) =>
       instruction.keyword === 'ARG' ? instruction.args.map(({ name }) => name) : [],
@@ -98,14 +109,19 @@ export function unusedArguments(dockerfile: Dockerfile, buildArgs: ReadonlyMap<s
     (name) => !declared.has(name) && !BUILDER_ARGUMENT.test(name) && !PLATFORM_ARGUMENT.test(name),
   );
   if (unused.length === 0) return [];
-  return [{ type: 'warning', message: `One or more build-args [${unused.sort().join(' ')}] were not consumed` }];
+  return [
+    { type: 'warning', message: `One or more build-args [${unused.sort().join(' ')}] were not consumed` },
+  ];
 }
 
 /** Frontends whose language kiln speaks itself. */
 const OWN_FRONTEND = /^(?:(?:docker\.io|index\.docker\.io)\/)?docker\/dockerfile(?:-upstream)?(?:[:@]|$)/;
 
 /** Says so when the file asks for a frontend of its own: kiln never downloads one. */
-export function frontendWarning(dockerfile: Dockerfile, buildArgs: ReadonlyMap<string, string>): WarningEvent[] {
+export function frontendWarning(
+  dockerfile: Dockerfile,
+  buildArgs: ReadonlyMap<string, string>,
+): WarningEvent[] {
   const given = buildArgs.get('BUILDKIT_SYNTAX');
   const wanted = given ?? dockerfile.syntax;
   const name = wanted?.split(/\s+/)[0];

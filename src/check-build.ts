@@ -1,10 +1,11 @@
 /** The checks without a build: every stage looked into. The network is asked only when an answer hangs on it. */
-import type { BuildRequest } from './build-request.ts';
+
 import { imagesOf } from './build-plan.ts';
+import type { BuildRequest } from './build-request.ts';
 import { checkOptionsFor, knowledgeOf } from './build-warnings.ts';
 import type { Warning } from './dockerfile/checks/collector.ts';
-import { pinpointWarnings, runChecks } from './dockerfile/checks/run-checks.ts';
 import type { RuleName } from './dockerfile/checks/rules.ts';
+import { pinpointWarnings, runChecks } from './dockerfile/checks/run-checks.ts';
 import type { Dockerfile } from './dockerfile/instruction.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
 import { BuildError } from './errors.ts';
@@ -33,7 +34,10 @@ const HANG_ON_BASE: ReadonlySet<RuleName> = new Set<RuleName>([
 type ImageInput = Extract<InputRef, { kind: 'image' }>;
 
 /** Checks a Dockerfile. Throws DOCKERFILE_* for one that cannot be read. */
-export async function checkBuild(request: BuildRequest, openRepository: OpenRepository): Promise<CheckResult> {
+export async function checkBuild(
+  request: BuildRequest,
+  openRepository: OpenRepository,
+): Promise<CheckResult> {
   const dockerfile = parseDockerfile(request.dockerfile);
   const graph = graphOf(dockerfile, request);
   const bases = new Map<string, ImageInput>();
@@ -42,7 +46,9 @@ export async function checkBuild(request: BuildRequest, openRepository: OpenRepo
   const check = (configs: ReadonlyMap<string, ImageConfig>, missing: 'empty' | 'unknown'): Warning[] =>
     runChecks(dockerfile, {
       ...knowledgeOf(graph, request, (key) =>
-        missing === 'unknown' && !configs.has(key) ? { known: false } : { known: true, config: configs.get(key) },
+        missing === 'unknown' && !configs.has(key)
+          ? { known: false }
+          : { known: true, config: configs.get(key) },
       ),
       options: checkOptionsFor(dockerfile, request),
     });
@@ -77,7 +83,13 @@ function notHere(reference: string): Promise<never> {
 
 function resolverOf(request: BuildRequest, openRepository: OpenRepository): ImageResolver {
   const { root, directory } = request;
-  return new ImageResolver({ store: Store.open(root), openRepository, pull: false, directory, known: new Map() });
+  return new ImageResolver({
+    store: Store.open(root),
+    openRepository,
+    pull: false,
+    directory,
+    known: new Map(),
+  });
 }
 
 async function readConfigs(

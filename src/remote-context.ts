@@ -6,8 +6,8 @@ import { pipeline } from 'node:stream/promises';
 import type { BuildScratch } from './build-scratch.ts';
 import { ArchiveTree } from './context/archive-tree.ts';
 import type { ContextPlace } from './context/contexts.ts';
-import type { Download } from './context/download.ts';
 import { DirectoryTree } from './context/directory-tree.ts';
+import type { Download } from './context/download.ts';
 import { withoutLogins } from './context/git-checkout.ts';
 import { headOf, looksLikeArchive, plainTar } from './context/plain-tar.ts';
 import { BuildError } from './errors.ts';
@@ -112,7 +112,10 @@ function aloneIn(directory: string, { digest, mtime }: RemoteFile, store: Store)
 export async function readContextStream(
   stream: Readable,
   { scratch, signal }: Pick<RemoteWorld, 'scratch' | 'signal'>,
-): Promise<{ readonly kind: 'archive'; readonly place: ContextPlace } | { readonly kind: 'text'; readonly text: Buffer }> {
+): Promise<
+  | { readonly kind: 'archive'; readonly place: ContextPlace }
+  | { readonly kind: 'text'; readonly text: Buffer }
+> {
   const iterator: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]();
   const first: Buffer[] = [];
   let size = 0;

@@ -6,7 +6,7 @@ import { BugError } from './errors.ts';
 import { enterNamespace } from './executor/namespace.ts';
 import type { NamespaceMessage, NamespaceTask } from './namespace-main.ts';
 import { openRegistry } from './open-registry.ts';
-import type { Emit } from './progress/event.ts';
+import type { Emit, UntimedEvent } from './progress/event.ts';
 
 export interface RunBuildOptions {
   readonly emit: Emit;
@@ -23,7 +23,7 @@ export interface RunBuildOptions {
 export async function runBuild(request: BuildRequest, options: RunBuildOptions): Promise<BuildResult> {
   const { signal, killSignal, clock, stdout, scratch } = options;
   // What an attempt outside has said is said again inside, so it is held back until the attempt stands.
-  const held: Parameters<Emit>[0][] = [];
+  const held: UntimedEvent[] = [];
   const { registry, connections } = openRegistry(request.env);
   let outcome: BuildOutcome;
   try {
@@ -36,6 +36,9 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
       scratch,
       stdout,
     });
+  } catch (error) {
+    for (const event of held) options.emit(event);
+    throw error;
   } finally {
     await registry.close();
   }
@@ -43,13 +46,36 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
     for (const event of held) options.emit(event);
     return outcome.result;
   }
+  // Inside, what was just made outside comes from the cache; the reader is told what it is: made by this build.
+  const made = executed(held);
+  const taken = 0;
+  const restored = (event: UntimedEvent): UntimedEvent => {
+    const duration = event.type === 'step-finished' ? made.get(event.step.id) : undefined;
+    return event.type === 'step-finished' && duration !== undefined
+      ? { ...event, outcome: 'done', duration }
+      : event;
+  };
   const inside = await enterNamespace<BuildOutcome>({
-    payload: { task: 'build', request: { ...request, known: outcome.known, fetched: outcome.fetched } } satisfies NamespaceTask,
+    payload: {
+      task: 'build',
+      request: { ...request, known: outcome.known, fetched: outcome.fetched },
+    } satisfies NamespaceTask,
     env: { ...request.env },
     signal,
     killSignal,
-    onMessage: (message) => options.emit((message as NamespaceMessage).event),
+    onMessage: (message) => options.emit(restored((message as NamespaceMessage).event)),
   });
   if (inside.kind !== 'built') throw new BugError('the build asked for a namespace inside one');
-  return inside.result;
+  return { ...inside.result, cached: inside.result.cached - taken };
+}
+
+/** Steps that really ran, by id, with their durations. */
+function executed(events: readonly UntimedEvent[]): ReadonlyMap<string, number> {
+  const started = new Set<string>();
+  const made = new Map<string, number>();
+  for (const event of events) {
+    if (event.type === 'step-started') started.add(event.step.id);
+    if (event.type === 'step-finished' && started.has(event.step.id)) made.set(event.step.id, event.duration);
+  }
+  return made;
 }

@@ -138,9 +138,7 @@ function readDockerfile(
     const found = inside !== undefined && statSync(inside, { throwIfNoEntry: false }) !== undefined;
     throw missing(
       shown,
-      found
-        ? `-f is relative to the current directory; did you mean ${inside}?`
-        : 'Name it with -f FILE.',
+      found ? `-f is relative to the current directory; did you mean ${inside}?` : 'Name it with -f FILE.',
     );
   }
 }
@@ -206,7 +204,9 @@ function contextOf(value: string, { text, directory }: { text: string; directory
   if (ADDRESS.test(value) || isGitContext(value)) return { kind: 'remote', url: value };
   throw usage(
     'USAGE_BUILD_CONTEXT',
-    value === '' ? `--build-context ${text}: the value is missing` : `--build-context ${text}: ${value} is no directory`,
+    value === ''
+      ? `--build-context ${text}: the value is missing`
+      : `--build-context ${text}: ${value} is no directory`,
     'Write NAME=DIRECTORY, or give docker-image://IMAGE, oci-layout://DIR, https://… or a git repository.',
   );
 }

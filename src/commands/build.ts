@@ -23,7 +23,8 @@ export default class Build extends KilnCommand {
 
   static override args = {
     context: Args.string({
-      description: 'files that COPY and ADD see: a directory, a git or http(s) address, or - for standard input',
+      description:
+        'files that COPY and ADD see: a directory, a git or http(s) address, or - for standard input',
       default: '.',
     }),
   };

@@ -13,7 +13,11 @@ export type CheckFormat = (typeof CHECK_FORMATS)[number];
 /** The report as it is printed, with its last newline. */
 export function checkReport(
   result: CheckResult,
-  { format, color, columns }: { readonly format: CheckFormat; readonly color: boolean; readonly columns: number },
+  {
+    format,
+    color,
+    columns,
+  }: { readonly format: CheckFormat; readonly color: boolean; readonly columns: number },
 ): string {
   switch (format) {
     case 'text':

@@ -28,7 +28,10 @@ export default class Lint extends KilnCommand {
     file: Flags.string({ char: 'f', description: 'path of the Dockerfile (default CONTEXT/Dockerfile)' }),
     format: Flags.string({ description: 'form of the report', options: [...CHECK_FORMATS], default: 'text' }),
     'build-arg': Flags.string({ description: 'value for an ARG: NAME=VALUE', ...list }),
-    'build-context': Flags.string({ description: 'a further context for FROM and --from: NAME=DIR', ...list }),
+    'build-context': Flags.string({
+      description: 'a further context for FROM and --from: NAME=DIR',
+      ...list,
+    }),
     target: Flags.string({ description: 'stage that would be built (all are checked)' }),
     platform: Flags.string({ description: 'platform that would be built for', ...list }),
   };

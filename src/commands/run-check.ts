@@ -1,6 +1,7 @@
 /** What `kiln lint` and `kiln build --check` do. */
-import { BuildScratch } from '../build-scratch.ts';
+
 import type { BuildRequest } from '../build-request.ts';
+import { BuildScratch } from '../build-scratch.ts';
 import { wantsColor } from '../progress/reporter.ts';
 import { type CheckFormat, checkReport } from './check-report.ts';
 
@@ -19,7 +20,9 @@ export async function runCheck(
     const color = wantsColor({ isTTY: stdout.isTTY, env });
     stdout.write(checkReport(result, { format, color, columns: stdout.columns ?? 120 }));
     for (const { reference, error } of result.unread) {
-      stderr.write(`note: ${reference} could not be read, so what its variables decide was not checked: ${error.message}\n`);
+      stderr.write(
+        `note: ${reference} could not be read, so what its variables decide was not checked: ${error.message}\n`,
+      );
     }
     return result.warnings.length > 0 ? 1 : 0;
   } finally {

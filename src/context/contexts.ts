@@ -69,9 +69,13 @@ export function contextTrees(request: ContextRequest, places: ContextPlaces): Co
     const remember = place.fetched !== true;
     if (name === undefined) return openDirectory(place.path, { remember, patterns: request.ignore });
     if (statSync(place.path, { throwIfNoEntry: false })?.isDirectory() !== true) {
-      throw new BuildError('CONTEXT_NOT_FOUND', `the build context ${name}=${place.path} is not a directory`, {
-        suggestions: ['Name a directory that exists.'],
-      });
+      throw new BuildError(
+        'CONTEXT_NOT_FOUND',
+        `the build context ${name}=${place.path} is not a directory`,
+        {
+          suggestions: ['Name a directory that exists.'],
+        },
+      );
     }
     return openDirectory(place.path, { remember, patterns: remember ? ignoreOf(place.path) : [] });
   };

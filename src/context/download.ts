@@ -31,7 +31,11 @@ export interface ReceivedFile {
 export async function receiveFile(
   body: Readable,
   path: string,
-  options: { readonly signal: AbortSignal; readonly algorithm?: string | undefined; readonly onBytes?: (total: number) => void },
+  options: {
+    readonly signal: AbortSignal;
+    readonly algorithm?: string | undefined;
+    readonly onBytes?: (total: number) => void;
+  },
 ): Promise<ReceivedFile> {
   const { signal, algorithm, onBytes } = options;
   const hash = createHash('sha256');

@@ -126,9 +126,13 @@ export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Pr
   }
   const root = subdir === '' ? tree : join(tree, subdir);
   if (lstatSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new BuildError(tools.code, `${withoutLogins(remote)} has no directory ${subdir} at ${commit.commit}`, {
-      suggestions: ['Check the part after the colon: REPOSITORY#REF:DIRECTORY.'],
-    });
+    throw new BuildError(
+      tools.code,
+      `${withoutLogins(remote)} has no directory ${subdir} at ${commit.commit}`,
+      {
+        suggestions: ['Check the part after the colon: REPOSITORY#REF:DIRECTORY.'],
+      },
+    );
   }
   makePlain(toByteString(root), { time, dropGit: !keep });
   return root;
@@ -199,15 +203,20 @@ async function git(
     ...(cwd === undefined ? {} : { cwd }),
     missing: {
       code: 'HOST_COMMAND_MISSING',
-      suggestions: ['Git sources need git: install the package git (apt-get, dnf or apk), or use an archive.'],
+      suggestions: [
+        'Git sources need git: install the package git (apt-get, dnf or apk), or use an archive.',
+      ],
     },
   });
   if (result.exitCode === 0) return result;
   const said = withoutLogins(result.stderr)
     .split('\n')
     .filter((line) => line.trim() !== '');
-  const reason = said.findLast((line) => line.startsWith('fatal: ') || line.startsWith('error: ')) ?? said.at(-1);
-  const command = args.find((word) => /^(?:ls-remote|init|remote|fetch|checkout|submodule|cat-file|show)$/.test(word));
+  const reason =
+    said.findLast((line) => line.startsWith('fatal: ') || line.startsWith('error: ')) ?? said.at(-1);
+  const command = args.find((word) =>
+    /^(?:ls-remote|init|remote|fetch|checkout|submodule|cat-file|show)$/.test(word),
+  );
   throw new BuildError(
     tools.code,
     `git ${command ?? args[0]} failed for ${withoutLogins(remote)}: ${reason ?? `exit status ${result.exitCode}`}`,
@@ -217,10 +226,14 @@ async function git(
 
 function suggestionsFor(stderr: string): string[] {
   if (/could not read Username|Authentication failed|terminal prompts disabled/i.test(stderr)) {
-    return ['The repository needs a login: set up a git credential helper, or pass --secret id=GIT_AUTH_TOKEN.'];
+    return [
+      'The repository needs a login: set up a git credential helper, or pass --secret id=GIT_AUTH_TOKEN.',
+    ];
   }
   if (/Permission denied \(publickey|Host key verification failed/i.test(stderr)) {
-    return ['Load the key into an ssh agent, and make the host known (ssh-keyscan HOST >> ~/.ssh/known_hosts).'];
+    return [
+      'Load the key into an ssh agent, and make the host known (ssh-keyscan HOST >> ~/.ssh/known_hosts).',
+    ];
   }
   if (/not found|does not exist|does not appear to be a git repository/i.test(stderr)) {
     return ['Check the address of the repository.'];
@@ -229,7 +242,8 @@ function suggestionsFor(stderr: string): string[] {
 }
 
 /** Variables that would point git at another repository, as when kiln is started from a git hook. */
-const REPOSITORY_VARIABLES = /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_.*|COMMON_DIR|NAMESPACE|PREFIX)$/;
+const REPOSITORY_VARIABLES =
+  /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_.*|COMMON_DIR|NAMESPACE|PREFIX)$/;
 
 function gitEnvironment({ env, authorization }: GitTools): NodeJS.ProcessEnv {
   const own: NodeJS.ProcessEnv = {};
@@ -240,7 +254,8 @@ function gitEnvironment({ env, authorization }: GitTools): NodeJS.ProcessEnv {
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
     GIT_ASKPASS: env['GIT_ASKPASS'] ?? 'true',
-    GIT_SSH_COMMAND: env['GIT_SSH_COMMAND'] ?? (env['GIT_SSH'] === undefined ? 'ssh -o BatchMode=yes' : undefined),
+    GIT_SSH_COMMAND:
+      env['GIT_SSH_COMMAND'] ?? (env['GIT_SSH'] === undefined ? 'ssh -o BatchMode=yes' : undefined),
     // By the environment, because arguments can be seen by everyone on the machine.
     ...(authorization === undefined
       ? {}

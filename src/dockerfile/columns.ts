@@ -39,7 +39,8 @@ function textAt(text: string, range: AstRange): string {
 }
 
 async function findRange(location: SourceLocation, needle: Needle): Promise<AstRange | undefined> {
-  const { DockerfileParser, ModifiableInstruction } = await import('dockerfile-ast');
+  // CommonJS: only the default export is there both in the bundle and from the package.
+  const { DockerfileParser, ModifiableInstruction } = (await import('dockerfile-ast')).default;
   const text = isolate(location, escapeOf(location));
   const instruction = DockerfileParser.parse(text).getInstructions()[0];
   if (instruction === undefined) return undefined;

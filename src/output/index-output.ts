@@ -34,7 +34,9 @@ export async function writeIndex(
       await fetchLayers(parts);
       const { writeAssembled } = await import('./archive-output.ts');
       const index = indexOf(parts, spec);
-      const layers = new Map(parts.flatMap(({ assembled }) => assembled.layers.map((layer) => [layer.digest, layer])));
+      const layers = new Map(
+        parts.flatMap(({ assembled }) => assembled.layers.map((layer) => [layer.digest, layer])),
+      );
       const content = { manifest: index, documents: documentsOf(parts), layers: [...layers.values()] };
       await writeAssembled(content, spec, dependencies);
       return index.descriptor;
@@ -50,9 +52,13 @@ export async function writeIndex(
     }
     case 'docker':
     case 'tar':
-      throw new BuildError('OUTPUT_PLATFORMS', `type=${spec.type} holds one platform, and ${images.length} were built`, {
-        suggestions: ['Use type=oci, or --push, for an image index; or build one platform.'],
-      });
+      throw new BuildError(
+        'OUTPUT_PLATFORMS',
+        `type=${spec.type} holds one platform, and ${images.length} were built`,
+        {
+          suggestions: ['Use type=oci, or --push, for an image index; or build one platform.'],
+        },
+      );
   }
 }
 
@@ -67,7 +73,10 @@ function assembleAll(images: readonly BuiltImage[], options: AssembleOptions): P
   );
 }
 
-function indexOf(parts: readonly Part[], { mediaTypes }: Pick<AssembleOptions, 'mediaTypes'>): EncodedDocument {
+function indexOf(
+  parts: readonly Part[],
+  { mediaTypes }: Pick<AssembleOptions, 'mediaTypes'>,
+): EncodedDocument {
   const mediaType = mediaTypes === 'oci' ? MEDIA_TYPE.ociIndex : MEDIA_TYPE.dockerIndex;
   const index = { schemaVersion: 2, mediaType, manifests: parts.map(({ entry }) => entry) };
   const content = Buffer.from(JSON.stringify(index));

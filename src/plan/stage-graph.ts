@@ -209,7 +209,9 @@ function contextNamed(
 ): InputRef | undefined {
   if (options.namedContexts.size === 0) return undefined;
   const plain = contextName(name);
-  const found = [`${plain}::${formatPlatform(platform)}`, plain].find((key) => options.namedContexts.has(key));
+  const found = [`${plain}::${formatPlatform(platform)}`, plain].find((key) =>
+    options.namedContexts.has(key),
+  );
   if (found === undefined) return undefined;
   const reference = options.namedContexts.get(found);
   return reference === undefined ? { kind: 'context', name: found } : { kind: 'image', reference, platform };

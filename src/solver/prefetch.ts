@@ -14,7 +14,10 @@ export async function prefetch(
   {
     remote,
     contextTree,
-  }: { readonly remote: RemoteSources; readonly contextTree: (name: string | undefined) => Promise<FileTree> },
+  }: {
+    readonly remote: RemoteSources;
+    readonly contextTree: (name: string | undefined) => Promise<FileTree>;
+  },
 ): Promise<void> {
   const work: Promise<unknown>[] = [];
   for (const { stage, steps } of plans.flatMap(({ plan }) => plan.stages)) {

@@ -1,9 +1,10 @@
 /** Remote sources of ADD: downloads and git repositories as file trees to place files from. */
-import { type GitRef, parseGitRef } from '../plan/remote-source.ts';
+
 import { DirectoryTree } from '../context/directory-tree.ts';
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
+import { type GitRef, parseGitRef } from '../plan/remote-source.ts';
 import type { TransferSource, TransferStep } from '../plan/step.ts';
 import { toByteString } from '../system/byte-path.ts';
 import type { RemoteFile } from './remote-sources.ts';

@@ -3,8 +3,8 @@
  * was fetched is plain data that the other process is told of.
  */
 import { rmSync } from 'node:fs';
-import { checkoutGit, type GitSource, resolveGit } from '../context/git-checkout.ts';
 import { type Download, lastModified, receiveFile } from '../context/download.ts';
+import { checkoutGit, type GitSource, resolveGit } from '../context/git-checkout.ts';
 import { BuildError } from '../errors.ts';
 import type { Digest } from '../image/descriptor.ts';
 import type { DownloadRecord } from '../store/download-store.ts';
@@ -91,7 +91,10 @@ export class RemoteSources {
     if (directory !== undefined) return directory;
     const fetched = await this.#once(`files ${gitKey(source)}`, async () => {
       const empty = this.#options.makeDirectory('git');
-      const root = await checkoutGit({ source, commit: { commit, ref }, directory: empty }, this.#tools(source));
+      const root = await checkoutGit(
+        { source, commit: { commit, ref }, directory: empty },
+        this.#tools(source),
+      );
       return { kind: 'checkout', commit, ref, directory: root };
     });
     return fetched.kind === 'checkout' ? (fetched.directory ?? '') : '';
@@ -120,7 +123,10 @@ export class RemoteSources {
     const record = store.downloads.get(url);
     const usable = record !== undefined && store.blobs.has(record.digest) ? record : undefined;
     const conditions = checksum === undefined && usable !== undefined ? conditionsOf(usable) : undefined;
-    const response = await download(url, { signal, ...(conditions === undefined ? {} : { headers: conditions }) });
+    const response = await download(url, {
+      signal,
+      ...(conditions === undefined ? {} : { headers: conditions }),
+    });
     if (response.status === 304 && usable !== undefined) {
       response.body.destroy();
       return { kind: 'file', digest: usable.digest, size: usable.size, mtime: usable.mtime };
@@ -131,7 +137,13 @@ export class RemoteSources {
     }
     const file = await this.#receive(url, { response, checksum });
     const { etag, 'last-modified': modified } = response.headers;
-    store.downloads.put(url, { digest: file.digest, size: file.size, mtime: file.mtime, etag, lastModified: modified });
+    store.downloads.put(url, {
+      digest: file.digest,
+      size: file.size,
+      mtime: file.mtime,
+      etag,
+      lastModified: modified,
+    });
     return file;
   }
 
@@ -153,9 +165,15 @@ export class RemoteSources {
     const { digest, size, other = digest } = received;
     if (checksum !== undefined && checksum !== '' && other !== checksum) {
       rmSync(directory, { recursive: true, force: true });
-      throw new BuildError('COPY_CHECKSUM', `digest mismatch for ${redact(url)}: ${other} (expected: ${checksum})`, {
-        suggestions: ['The file has changed since the checksum was written down, or is not the one that was meant.'],
-      });
+      throw new BuildError(
+        'COPY_CHECKSUM',
+        `digest mismatch for ${redact(url)}: ${other} (expected: ${checksum})`,
+        {
+          suggestions: [
+            'The file has changed since the checksum was written down, or is not the one that was meant.',
+          ],
+        },
+      );
     }
     store.blobs.adopt(path, digest);
     return { kind: 'file', digest, size, mtime: lastModified(response.headers['last-modified']) };
@@ -178,5 +196,7 @@ function refused(url: string, status: number): BuildError {
       : status === 404 || status === 410
         ? 'Check the address.'
         : 'Try again later, or ask those who run the server.';
-  return new BuildError('COPY_DOWNLOAD', `${url}: invalid response status ${status}`, { suggestions: [hint] });
+  return new BuildError('COPY_DOWNLOAD', `${url}: invalid response status ${status}`, {
+    suggestions: [hint],
+  });
 }

@@ -31,7 +31,11 @@ export async function squash(
     config: {
       ...config,
       rootfs: { type: 'layers', diff_ids: squashed.map(({ diffId }) => diffId) },
-      history: historyOf(config.history ?? [], { kept: baseLayers, added: added.length, created: config.created }),
+      history: historyOf(config.history ?? [], {
+        kept: baseLayers,
+        added: added.length,
+        created: config.created,
+      }),
     },
   };
 }
@@ -66,7 +70,9 @@ function difference(before: FileTree, after: FileTree): PackItem[] {
   const descend = (directory: string): void => {
     const names = after.list(directory);
     const present = new Set(names);
-    for (const name of before.lstat(directory)?.type === 'directory' || directory === '' ? before.list(directory) : []) {
+    for (const name of before.lstat(directory)?.type === 'directory' || directory === ''
+      ? before.list(directory)
+      : []) {
       if (!present.has(name)) items.push({ entry: whiteout(join(directory, name)) });
     }
     for (const name of names) {
@@ -106,10 +112,23 @@ function isSame(
   if (entry.type !== 'file' || entry.size === 0) return true;
   const [one, other] = [before.content(path), after.content(path)];
   // The same place in the same tar: nothing of the build has touched the file.
-  return one.kind === 'range' && other.kind === 'range' && one.path === other.path && one.offset === other.offset;
+  return (
+    one.kind === 'range' && other.kind === 'range' && one.path === other.path && one.offset === other.offset
+  );
 }
 
-function attributes({ type, mode, uid, gid, mtime, size, linkTarget, devMajor, devMinor, xattrs }: Entry): string {
+function attributes({
+  type,
+  mode,
+  uid,
+  gid,
+  mtime,
+  size,
+  linkTarget,
+  devMajor,
+  devMinor,
+  xattrs,
+}: Entry): string {
   return JSON.stringify([type, mode, uid, gid, mtime, size, linkTarget, devMajor, devMinor, xattrs ?? null]);
 }
 

@@ -65,6 +65,8 @@ const REFERENCE = new RegExp(
 
 /** Whether a text could be an image name at all; the exact reading is in image/reference. */
 function looksLikeReference(text: string): boolean {
+  // An image layout on this disk, which only kiln reads.
+  if (text.startsWith('oci:')) return true;
   return REFERENCE.test(text) && !/^[0-9a-f]{64}$/.test(text);
 }
 
