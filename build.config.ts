@@ -59,7 +59,9 @@ try {
     ...shared,
     entryPoints: Object.fromEntries(LAZY_LIBRARIES.map((library) => [`lib-${library}`, library])),
     // `import()` of a CommonJS file takes the whole of module.exports for the default export, as Node does.
-    footer: { js: 'if(module.exports.__esModule&&module.exports.default)module.exports=Object.assign(module.exports.default,module.exports);' },
+    footer: {
+      js: 'if(module.exports.__esModule&&module.exports.default)module.exports=Object.assign(module.exports.default,module.exports);',
+    },
   });
   rmSync('dist', { recursive: true, force: true });
   renameSync(draft, 'dist');

@@ -1,9 +1,11 @@
 /** A layer blob as a stream of uncompressed bytes, its DiffID checked at the end. */
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import type { Compression, DiffId } from '../image/descriptor.ts';
+import { decompressZstd } from './zstd-stream.ts';
 
 export interface LayerBlob {
   /** The blob's file. */
@@ -81,17 +83,21 @@ async function readCompressed(
   { compression, take }: { compression: 'gzip' | 'zstd'; take: (chunk: Buffer) => void },
 ): Promise<void> {
   const file = createReadStream(blob, { highWaterMark: CHUNK });
-  const options = { chunkSize: CHUNK, readableHighWaterMark: 2 * CHUNK };
-  const stream = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options);
-  file.on('error', (error) => stream.destroy(error));
+  const stream = compression === 'gzip' ? decompressGzip(file) : decompressZstd(file, CHUNK);
   try {
-    for await (const chunk of file.pipe(stream)) take(chunk as Buffer);
+    for await (const chunk of stream) take(chunk as Buffer);
   } catch (error) {
     throw isDecompression(error) ? damaged(diffId, error) : error;
   } finally {
     file.destroy();
     stream.destroy();
   }
+}
+
+function decompressGzip(file: Readable): Readable {
+  const stream = createGunzip({ chunkSize: CHUNK, readableHighWaterMark: 2 * CHUNK });
+  file.on('error', (error) => stream.destroy(error));
+  return file.pipe(stream);
 }
 
 function isDecompression(error: unknown): boolean {

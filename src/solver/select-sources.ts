@@ -140,6 +140,8 @@ function selectWithParents(tree: FileTree, pattern: string, options: SelectOptio
     const path = resolvePath(tree, named, { followLast: true });
     const entry = tree.lstat(path);
     if (entry === undefined) throw notFound(tree, named, options);
+    // A pattern before the pivot may match files too: they have nothing below them, and are taken as they are.
+    if (entry.type !== 'directory') return makeMatch(tree, named, options);
     const files: SelectedFile[] = [{ path, relative: '', entry }];
     collectIncluded(tree, { path, relative: '' }, { files, include, exclude: options.exclude });
     if (required && below.length > 0 && files.length === 1) {

@@ -31,7 +31,9 @@ export class LayoutSource implements ContentSource {
       const directory = resolve(base, text.slice(0, colon));
       if (isLayout(directory)) return { source: new LayoutSource(directory), tag: text.slice(colon + 1) };
     }
-    throw new BuildError('BASE_IMAGE_NOT_FOUND', `oci:${text}: there is no OCI image layout at ${whole}`, {
+    // The tag is no part of the directory: the last colon after the last slash begins it.
+    const place = resolve(base, text.replace(/:[^/:]*$/, ''));
+    throw new BuildError('BASE_IMAGE_NOT_FOUND', `oci:${text}: there is no OCI image layout at ${place}`, {
       suggestions: ['Name a directory that holds an oci-layout file, as oci:DIR or oci:DIR:TAG.'],
     });
   }

@@ -114,7 +114,7 @@ const parents: LanguageCase[] = [
     dockerfile: 'FROM scratch\nCOPY --parents */./*.txt /out/\n',
     context: DEEP,
     files: { 'out/a.txt': file('ya') },
-    lists: { out: ['a.txt'] },
+    lists: { out: ['a.txt', 'top.txt'] },
   },
   {
     name: '--parents of a directory',

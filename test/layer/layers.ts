@@ -111,12 +111,12 @@ for m in tarfile.open(sys.argv[1], errors='surrogateescape'):
 
 /** Makes a tar with python: the lines see `t` (the TarFile) and `add(name, type, **fields)`. */
 export function pythonTar(path: string, lines: string): DiffId {
-  run('python3', ['-c', `${MAKE}\n${lines}\nt.close()`, path]);
+  run('python3', ['-c', `${MAKE}\n${lines.trim()}\nt.close()`, path]);
   return sha256Of(path);
 }
 
 export function sha256Of(path: string): DiffId {
-  return `sha256:${run('sha256sum', [path]).slice(0, 64)}`;
+  return `sha256:${run('sha256sum', [path]).slice(0, 64)}` as DiffId;
 }
 
 const MAKE = `

@@ -81,10 +81,8 @@ test('a renamed directory is gone in one place and whole in the other', async ()
 test('what was copied up but did not change is left out', async () => {
   const place = new Place();
   const base = place.script(BASE);
-  const touch = `
-    chmod 644 etc/a; chown 0:0 etc/b; chmod 755 keep keep/deep; chown -h 0:0 bin; : >> usr/bin/sh
-    setfattr -n user.x -v y keep; setfattr -x user.x keep
-  `;
+  const touch = `chmod 644 etc/a; chown 0:0 etc/b; chmod 755 keep keep/deep; chown -h 0:0 bin; : >> usr/bin/sh
+    setfattr -n user.x -v y keep; setfattr -x user.x keep`;
   expect(await changes(place, base, touch)).toEqual([]);
   expect(await changes(place, base, `${touch}; chmod 600 etc/b`)).toEqual(['etc/', 'etc/b']);
   // Same size and time, other bytes.

@@ -1,0 +1,4 @@
+import { cases } from './metadata.cases.ts';
+import { runTable } from './run-table.ts';
+
+runTable('metadata', cases);
