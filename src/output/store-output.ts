@@ -17,6 +17,9 @@ export async function storeImage(
       if (layer !== undefined) await blobs.fetch(layer, descriptor);
     }),
   );
+  const named = options.names.every((name) => store.names.get(name)?.digest === manifest.descriptor.digest);
+  // A name that stands already has been flushed for.
+  if (!named) await store.blobs.flush(layers.map(({ digest }) => digest));
   store.blobs.write(config.content);
   store.blobs.write(manifest.content);
   const { os, architecture, variant } = image.config;

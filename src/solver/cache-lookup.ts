@@ -52,11 +52,13 @@ export function remember(context: SolverContext, found: LookUpResult, layer: Set
   return layer;
 }
 
-/** A record counts only while its layer is still here. */
+/** A record counts only while its layer is still here, and whole: a power cut may have left it short. */
 function usable(context: SolverContext, record: CacheRecord | undefined): CacheRecord | undefined {
   if (record === undefined) return undefined;
-  const { diffId } = record.layer;
-  return context.store.blobs.has(diffId) && context.store.layers.hasToc(diffId) ? record : undefined;
+  const { diffId, tarSize } = record.layer;
+  return context.store.blobs.size(diffId) === tarSize && context.store.layers.hasToc(diffId)
+    ? record
+    : undefined;
 }
 
 function after(state: StageState, { layer }: CacheRecord): Omit<StageState, 'key'> {

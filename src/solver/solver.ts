@@ -4,7 +4,7 @@
  */
 import type { Plan } from '../plan/plan.ts';
 import { type InputRef, inputKey } from '../plan/stage-graph.ts';
-import { stageId, stepPrefix } from '../plan/stage-state.ts';
+import { scopeId, stepPrefix } from '../plan/stage-state.ts';
 import type { StagePlan } from '../plan/step.ts';
 import { lookUp, remember } from './cache-lookup.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
@@ -87,7 +87,7 @@ export class Solver {
     const prefix = stepPrefix(this.#plan.graph, plan.stage, { index: 1, total: totalOf(plan) });
     // The image's layers stay where they are until a step must see them.
     this.#context.reportBase(
-      firstStepLabel({ id: stageId(plan.stage), prefix, from: plan.stage.from, base }),
+      firstStepLabel({ id: scopeId(this.#plan.graph, plan.stage), prefix, from: plan.stage.from, base }),
     );
     return state;
   }

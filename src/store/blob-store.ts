@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -78,6 +79,20 @@ export class BlobStore {
     } catch (error) {
       return systemErrorCode(error) === 'EEXIST';
     }
+  }
+
+  /** Waits until blobs are on the disk itself, so that a name never stands for bytes that a power cut can take. */
+  async flush(digests: readonly Digest[]): Promise<void> {
+    await Promise.all(
+      digests.map(async (digest) => {
+        const file = await open(this.path(digest), 'r');
+        try {
+          await file.datasync();
+        } finally {
+          await file.close();
+        }
+      }),
+    );
   }
 
   /** Opens a blob from `offset` on. */
