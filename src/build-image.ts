@@ -103,7 +103,7 @@ export async function buildImage(
   }
 }
 
-/** True when a RUN will be executed whatever the cache holds. Throws HOST_FOREIGN_PLATFORM when one cannot be. */
+/** True when a RUN will be executed whatever the cache holds. */
 function mustRun(plans: readonly PlannedBuild[], request: BuildRequest): boolean {
   if (request.noCache !== true) return false;
   const stages = plans.flatMap(({ plan }) => plan.stages);
@@ -182,8 +182,9 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       manifest ??= written;
     }
     const names = request.outputs.flatMap((spec) => ('names' in spec ? spec.names : []));
-    const config = images.length === 1 ? JSON.stringify(images[0]?.image.config) : undefined;
-    const imageId = config === undefined ? (manifest?.digest ?? digestOf('')) : digestOf(config);
+    // Several images have one ID only in their index; without one, the first stands for all.
+    const ownId = digestOf(JSON.stringify(images[0]?.image.config));
+    const imageId = images.length === 1 ? ownId : (manifest?.digest ?? ownId);
     return { imageId, manifest, names: [...new Set(names)], ...context.counts };
   } finally {
     await pool.close();

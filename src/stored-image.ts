@@ -1,7 +1,7 @@
 /** Images of the local store as commands show them. */
 import type { Descriptor } from './image/descriptor.ts';
 import type { ImageConfig } from './image/image-config.ts';
-import { type ImageManifest, parseManifest } from './image/manifest.ts';
+import { type ImageManifest, parseManifest, parseManifestDocument } from './image/manifest.ts';
 import { familiarReference, formatReference, parseReference, withDefaultTag } from './image/reference.ts';
 import type { NamedImage } from './store/name-store.ts';
 import type { Store } from './store/store.ts';
@@ -31,10 +31,20 @@ export function listImages(store: Store): StoredImage[] {
 
 function loadImage(store: Store, group: readonly NamedImage[]): StoredImage {
   const descriptor = (group[0] as NamedImage).descriptor;
-  const manifest = parseManifest(store.blobs.read(descriptor.digest), descriptor.mediaType);
+  const manifest = manifestOf(store, descriptor);
   const config = JSON.parse(store.blobs.read(manifest.config.digest).toString('utf8')) as ImageConfig;
   const size = manifest.layers.reduce((sum, layer) => sum + layer.size, manifest.config.size);
   return { names: group.map(({ name }) => name), descriptor, manifest, config, size };
+}
+
+/** The manifest itself; of an index, that of the first platform whose image is here. */
+function manifestOf(store: Store, { digest, mediaType }: Descriptor): ImageManifest {
+  const document = parseManifestDocument(store.blobs.read(digest), mediaType);
+  if (document.kind !== 'index') return document.manifest;
+  const { manifests } = document.index;
+  const here = manifests.find((entry) => store.blobs.has(entry.digest)) ?? manifests[0];
+  if (here === undefined) return parseManifest(store.blobs.read(digest), mediaType);
+  return parseManifest(store.blobs.read(here.digest), here.mediaType);
 }
 
 /** An image by name, or by the beginning of its ID. Throws STORE_NO_IMAGE. */

@@ -73,6 +73,9 @@ export async function toBuildRequest(
     keepGitDir: keepGitDir(buildArgs),
   });
   const names = (flags.tag ?? []).map(fullName);
+  const outputs = outputsOf(flags, names);
+  const targetPlatforms = platformsOf(flags.platform, host);
+  if (targetPlatforms.length > 1) refuseSinglePlatform(outputs);
   const jobs = flags.jobs ?? Math.max(4, availableParallelism() * 2);
   return {
     root,
@@ -80,7 +83,7 @@ export async function toBuildRequest(
     namedContexts: new Map((flags['build-context'] ?? []).map((text) => namedContext(text, directory))),
     target: flags.target,
     buildArgs,
-    targetPlatforms: platformsOf(flags.platform, host),
+    targetPlatforms,
     hostPlatform: host,
     emulated: emulatedArchitectures(),
     labels: Object.fromEntries((flags.label ?? []).map((text) => keyValue('--label', text))),
@@ -88,7 +91,7 @@ export async function toBuildRequest(
     noCache: flags['no-cache'] === true ? true : noCacheStages(flags['no-cache-filter']),
     pull: flags.pull === true,
     network: flags.network === 'none' || flags.network === 'private' ? flags.network : 'host',
-    outputs: outputsOf(flags, names),
+    outputs,
     squash: flags.squash === true,
     settings: {
       hostname: 'buildkitsandbox',
@@ -117,6 +120,17 @@ function platformsOf(values: string[] | undefined, host: Platform): Platform[] {
     .map((text) => parsePlatform(text.trim(), host));
   if (platforms.length === 0) return [host];
   return [...new Map(platforms.map((platform) => [formatPlatform(platform), platform])).values()];
+}
+
+/** Some outputs have no place for a second platform; better told before the build than after. */
+function refuseSinglePlatform(outputs: readonly OutputSpec[]): void {
+  const single = outputs.find(({ type }) => type === 'docker' || type === 'tar');
+  if (single === undefined) return;
+  throw usage(
+    'USAGE_PLATFORM',
+    `--output type=${single.type} holds one platform`,
+    'Use type=oci, or --push, for an image index; or build one platform.',
+  );
 }
 
 function keepGitDir(buildArgs: ReadonlyMap<string, string>): boolean | undefined {

@@ -3,6 +3,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../build-request.ts';
 import { BuildScratch } from '../build-scratch.ts';
+import { formatPlatform } from '../image/platform.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
 import { toBuildRequest } from './build-options.ts';
@@ -132,7 +133,7 @@ export default class Build extends KilnCommand {
         type: 'build-started',
         dockerfile: request.dockerfile.path,
         ...(request.target === undefined ? {} : { target: request.target }),
-        platform: request.targetPlatforms.map(({ os, architecture }) => `${os}/${architecture}`).join(','),
+        platform: request.targetPlatforms.map(formatPlatform).join(','),
       });
       const { runBuild } = await import('../run-build.ts');
       const result = await runBuild(request, {

@@ -2,6 +2,7 @@
 import { BugError } from '../errors.ts';
 import type { Platform } from '../image/descriptor.ts';
 import type { ImageConfig, RuntimeConfig } from '../image/image-config.ts';
+import { formatPlatform } from '../image/platform.ts';
 import { Scope, type UnsetUse } from './scope.ts';
 import type { Stage, StageGraph } from './stage-graph.ts';
 import type { PlannedHistory, StagePlan, Step, StepTitle } from './step.ts';
@@ -95,7 +96,11 @@ export class StageState {
   /** Title of the next step, counted as BuildKit counts: the base image first, then every step. */
   nextTitle(name: string): StepTitle {
     this.#index += 1;
-    return { id: `${stageId(this.stage)}/${this.#index}`, prefix: this.prefix(this.#index), name };
+    return {
+      id: `${scopeId(this.graph, this.stage)}/${this.#index}`,
+      prefix: this.prefix(this.#index),
+      name,
+    };
   }
 
   /** "[builder 2/5]", with the platform when several are built. */
@@ -144,8 +149,15 @@ function known(config: RuntimeConfig): Mutable<RuntimeConfig> {
 }
 
 /** Name of a stage in ids: its own, or stage-N. */
-export function stageId(stage: Stage): string {
+function stageId(stage: Stage): string {
   return stage.name ?? `stage-${stage.index}`;
+}
+
+/** What ids of a stage's steps begin with: its name, and the platform it is built for when there are several. */
+export function scopeId({ options }: StageGraph, stage: Stage): string {
+  return options.multiPlatform
+    ? `${formatPlatform(options.targetPlatform)}/${stageId(stage)}`
+    : stageId(stage);
 }
 
 /** "[builder 2/5]" as BuildKit shows it: no stage name when there is one stage only. */
