@@ -130,16 +130,14 @@ export function resolveUser(spec: string, tree: () => FileTree): SandboxUser {
     id === undefined ? findUser(tree(), user) : passwd(tree()).find((candidate) => candidate.uid === id);
   const uid = id ?? entry?.uid ?? 0;
   if (group !== undefined && group !== '') {
-    return { uid, gid: number(group) ?? findGroup(tree(), group), additionalGids: [] };
+    const gid = number(group) ?? findGroup(tree(), group);
+    return { uid, gid, additionalGids: [gid] };
   }
   const gid = entry?.gid ?? 0;
   const name = entry?.name;
   const additional = name === undefined ? [] : groups(tree()).filter(({ members }) => members.includes(name));
-  return {
-    uid,
-    gid,
-    additionalGids: [...new Set(additional.map((found) => found.gid))].filter((g) => g !== gid),
-  };
+  // The primary group is among the additional ones too: without, a process could not drop what the group is denied.
+  return { uid, gid, additionalGids: [...new Set([gid, ...additional.map((found) => found.gid)])] };
 }
 
 /** The home directory of a user by the image's /etc/passwd; "/" for one who is not in it. */

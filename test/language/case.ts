@@ -99,6 +99,10 @@ export function note(createdBy: string): HistoryExpectation {
 }
 
 /** The case fails with this error. */
-export function fails(code: string, exit: 1 | 2, more: { line?: number; message?: RegExp } = {}): ErrorExpectation {
+export function fails(
+  code: string,
+  exit: 1 | 2,
+  more: { line?: number; message?: RegExp } = {},
+): ErrorExpectation {
   return { code, exit, ...more };
 }

@@ -101,7 +101,12 @@ const parents: LanguageCase[] = [
     name: '--parents with **',
     dockerfile: 'FROM scratch\nCOPY --parents **/*.txt /out/\n',
     context: DEEP,
-    lists: { out: ['top.txt', 'x', 'y'], 'out/x': ['a.txt'], 'out/y': ['a.txt', 'z'], 'out/y/z': ['deep.txt'] },
+    lists: {
+      out: ['top.txt', 'x', 'y'],
+      'out/x': ['a.txt'],
+      'out/y': ['a.txt', 'z'],
+      'out/y/z': ['deep.txt'],
+    },
   },
   {
     name: '--parents with a pivot',
@@ -266,7 +271,7 @@ const from: LanguageCase[] = [
     name: '--from a stage that ran something, links and capabilities and all',
     dockerfile: `
       FROM @busybox AS make
-      RUN mkdir /o && cd /o && echo h > a && ln a b && ln -s a c && chmod 4755 a && chown 5:6 a && mkfifo p
+      RUN mkdir /o && cd /o && echo h > a && ln a b && ln -s a c && chown 5:6 a && chmod 4755 a && mkfifo p
       FROM scratch
       COPY --from=make /o /o
     `,
@@ -330,7 +335,10 @@ const from: LanguageCase[] = [
     name: '--from a later stage',
     dockerfile: 'FROM scratch AS one\nCOPY --from=two /a /b\nFROM scratch AS two\n',
     args: ['--target', 'one'],
-    error: fails('DOCKERFILE_CIRCULAR', 2, { line: 2, message: /needs to be defined before current stage "one"/ }),
+    error: fails('DOCKERFILE_CIRCULAR', 2, {
+      line: 2,
+      message: /needs to be defined before current stage "one"/,
+    }),
   },
   {
     name: 'two stages that copy from each other',
@@ -340,7 +348,10 @@ const from: LanguageCase[] = [
   {
     name: '--from with a variable',
     dockerfile: 'ARG s=a\nFROM scratch AS a\nFROM scratch\nCOPY --from=$s /a /b\n',
-    error: fails('DOCKERFILE_ARGUMENTS', 2, { line: 4, message: /variable expansion is not supported for --from/ }),
+    error: fails('DOCKERFILE_ARGUMENTS', 2, {
+      line: 4,
+      message: /variable expansion is not supported for --from/,
+    }),
   },
 ];
 

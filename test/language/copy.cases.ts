@@ -223,7 +223,8 @@ const wildcards: LanguageCase[] = [
   },
 ];
 
-const LINKS = 'echo t > target; ln -s target link; mkdir real; echo r > real/f; ln -s real dirlink; ln -s nowhere broken';
+const LINKS =
+  'echo t > target; ln -s target link; mkdir real; echo r > real/f; ln -s real dirlink; ln -s nowhere broken';
 
 const links: LanguageCase[] = [
   {
@@ -259,7 +260,8 @@ const links: LanguageCase[] = [
   {
     name: 'a source symlink never leads out of the context',
     dockerfile: 'FROM scratch\nCOPY abs /x\nCOPY up /y\n',
-    setup: 'mkdir etc; echo inside > etc/hostname; ln -s /etc/hostname abs; ln -s ../../../../etc/hostname up',
+    setup:
+      'mkdir etc; echo inside > etc/hostname; ln -s /etc/hostname abs; ln -s ../../../../etc/hostname up',
     files: { x: file('inside\n'), y: file('inside\n') },
   },
   {
@@ -284,7 +286,12 @@ const links: LanguageCase[] = [
     name: 'a destination that is a dangling symlink',
     dockerfile: 'FROM scratch\nCOPY tree /\nCOPY f /link\nCOPY d /dlink\n',
     setup: 'mkdir -p tree d; ln -s /made/here tree/link; ln -s made/dir tree/dlink; echo f > f; echo g > d/g',
-    files: { made: directory(), 'made/here': file('f\n'), 'made/dir/g': file('g\n'), link: symlink('/made/here') },
+    files: {
+      made: directory(),
+      'made/here': file('f\n'),
+      'made/dir/g': file('g\n'),
+      link: symlink('/made/here'),
+    },
   },
   {
     name: 'a symlink of the destination never leads out of the root',

@@ -45,9 +45,9 @@ const WORDS: readonly (readonly [word: string, result: string])[] = [
   ['"a\\"b"', 'a"b'],
   ['"a\\\\b"', 'a\\b'],
   ['"\\$full"', '$full'],
-  ["'a'\"b\"c", 'abc'],
-  ["\"it's\"", "it's"],
-  ["'say \"x\"'", 'say "x"'],
+  ['\'a\'"b"c', 'abc'],
+  ['"it\'s"', "it's"],
+  ['\'say "x"\'', 'say "x"'],
   ['""', ''],
   ['$', '$'],
   ['a$', 'a$'],
@@ -197,7 +197,10 @@ const scopes: LanguageCase[] = [
   {
     name: 'FROM sees no ARG of a stage',
     dockerfile: 'FROM scratch AS a\nARG base=a\nFROM $base\n',
-    error: fails('DOCKERFILE_EMPTY_BASE', 2, { line: 3, message: /base name \(\$base\) should not be blank/ }),
+    error: fails('DOCKERFILE_EMPTY_BASE', 2, {
+      line: 3,
+      message: /base name \(\$base\) should not be blank/,
+    }),
   },
   {
     name: 'platform ARGs must be declared',
@@ -328,10 +331,7 @@ const scopes: LanguageCase[] = [
     args: ['--build-arg', 'HTTP_PROXY=http://p:1', '--build-arg', 'no_proxy=localhost'],
     files: { out: file('http://p:1 http://p:1 localhost\n') },
     config: { Labels: { x: '[]' }, Env: [PATH] },
-    history: [
-      'RUN /bin/sh -c echo "$http_proxy $HTTP_PROXY $no_proxy" > /out # buildkit',
-      'LABEL x=[]',
-    ],
+    history: ['RUN /bin/sh -c echo "$http_proxy $HTTP_PROXY $no_proxy" > /out # buildkit', 'LABEL x=[]'],
   },
 ];
 

@@ -89,7 +89,11 @@ const commands: LanguageCase[] = [
   {
     name: 'SHELL is for CMD, ENTRYPOINT and RUN in shell form, and inherited',
     dockerfile: 'FROM scratch AS a\nSHELL ["/bin/bash", "-ec"]\nFROM a\nCMD x\nENTRYPOINT y\n',
-    config: { Shell: ['/bin/bash', '-ec'], Cmd: ['/bin/bash', '-ec', 'x'], Entrypoint: ['/bin/bash', '-ec', 'y'] },
+    config: {
+      Shell: ['/bin/bash', '-ec'],
+      Cmd: ['/bin/bash', '-ec', 'x'],
+      Entrypoint: ['/bin/bash', '-ec', 'y'],
+    },
     history: [
       note('SHELL [/bin/bash -ec]'),
       note('CMD ["/bin/bash" "-ec" "x"]'),

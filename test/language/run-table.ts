@@ -134,7 +134,8 @@ function checkCase(candidate: LanguageCase, { result, image }: Outcome): void {
   checkFiles(candidate, image);
   if (candidate.lastLayer !== undefined) expect(image.lastLayer).toEqual(candidate.lastLayer);
   const { config } = image.config;
-  for (const [name, value] of Object.entries(candidate.config ?? {})) expect.soft(config?.[name], name).toEqual(value);
+  for (const [name, value] of Object.entries(candidate.config ?? {}))
+    expect.soft(config?.[name], name).toEqual(value);
   for (const [name, value] of Object.entries(candidate.image ?? {})) {
     expect.soft(image.config[name], name).toEqual(value);
   }
@@ -173,15 +174,17 @@ function checkFiles({ files = {}, lists = {} }: LanguageCase, { tree }: ReadImag
 }
 
 function checkHistory({ history, layers }: LanguageCase, image: ReadImage): void {
-  const own = (image.config.history ?? []).filter(({ created_by: by }) => by?.startsWith('make-base.sh') !== true);
+  const own = (image.config.history ?? []).filter(
+    ({ created_by: by }) => by?.startsWith('make-base.sh') !== true,
+  );
   const base = (image.config.history ?? []).length - own.length;
   if (layers !== undefined) expect.soft(image.layers - base, 'layers').toBe(layers);
   const filled = own.filter(({ empty_layer: empty }) => empty !== true);
   expect.soft(filled.length, 'history entries with a layer').toBe(image.layers - base);
   if (history === undefined) return;
-  expect.soft(own.map(({ created_by: by }) => by)).toEqual(
-    history.map((entry) => (typeof entry === 'string' ? entry : entry.createdBy)),
-  );
+  expect
+    .soft(own.map(({ created_by: by }) => by))
+    .toEqual(history.map((entry) => (typeof entry === 'string' ? entry : entry.createdBy)));
   for (const [index, entry] of history.entries()) {
     if (typeof entry === 'string') continue;
     expect.soft(own[index]?.empty_layer !== true, `${entry.createdBy} has a layer`).toBe(entry.layer);

@@ -152,7 +152,8 @@ const users: LanguageCase[] = [
   },
   {
     name: 'a user made by an earlier RUN',
-    dockerfile: 'FROM @busybox\nRUN adduser -D -u 1500 me\nUSER me\nRUN id -un > /tmp/id\n',
+    dockerfile:
+      'FROM @busybox\nRUN echo me:x:1500:1500::/:/bin/sh >> /etc/passwd\nUSER me\nRUN id -un > /tmp/id\n',
     files: { 'tmp/id': file('me\n') },
   },
   {

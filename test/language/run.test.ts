@@ -1,0 +1,4 @@
+import { cases } from './run.cases.ts';
+import { runTable } from './run-table.ts';
+
+runTable('run', cases);
