@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests of the built command: they need dist/ installed, base images and a test user. */
-const FEATURES = ['test/features/**/*.test.ts', 'test/language/**/*.test.ts', 'test/{contexts,remote,checks}/**/*.test.ts'];
+const FEATURES = [
+  'test/features/**/*.test.ts',
+  'test/language/**/*.test.ts',
+  'test/{contexts,remote,checks}/**/*.test.ts',
+];
 
 const shared = { testTimeout: 60_000, hookTimeout: 300_000, pool: 'forks' } as const;
 

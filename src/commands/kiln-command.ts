@@ -83,13 +83,19 @@ export abstract class KilnCommand extends Command {
 
 /** oclif's own complaints about flags and arguments. */
 function isUsageError(error: unknown): error is Error & { oclif: { exit?: number }; flags?: unknown } {
-  return error instanceof Error && 'oclif' in error && 'parse' in error;
+  if (!(error instanceof Error)) return false;
+  // A flag given twice is told as an error of no kind of its own.
+  return (
+    ('oclif' in error && 'parse' in error) || /^Flag --\S+ can only be specified once/.test(error.message)
+  );
 }
 
 function usageError(error: Error & { flags?: unknown }, flags: readonly string[]): BuildError {
   // Flags that do not exist come with the error.
   const unknown = Array.isArray(error.flags) ? error.flags.filter((flag) => typeof flag === 'string') : [];
-  const near = unknown.flatMap((flag) => didYouMean(flag.replace(/^--?/, ''), flags, { prefix: '--' }));
+  const near = unknown.flatMap((flag) =>
+    didYouMean(flag.replace(/^--?/, '').replace(/=.*$/s, ''), flags, { prefix: '--' }),
+  );
   const message = error.message.replace(/\nSee more help with --help$/, '').trim();
   return new BuildError('USAGE_FLAGS', message, {
     suggestions: [...near, 'See kiln --help, or kiln COMMAND --help.'],
