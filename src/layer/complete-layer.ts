@@ -45,7 +45,7 @@ export function completeLayer(request: CompleteRequest): void {
 
 function copyLinked(directory: string, link: Entry, below: LowerView): void {
   const target = link.linkTarget ?? '';
-  const source = below.find(target);
+  const source = below.find(behindLinks(target, below));
   if (source === undefined || source.stats.isDirectory()) {
     throw unsafe(link.path, `is a hard link to /${toText(target)}, which does not exist`);
   }
@@ -122,7 +122,14 @@ function merge(from: string, to: string): void {
   rmdirSync(toFsPath(from));
 }
 
-/** A path with every symlink followed that is one in the layers below. */
+/** A path with its parents resolved in the layers below, itself not followed. */
+function behindLinks(path: string, below: LowerView): string {
+  const slash = path.lastIndexOf('/');
+  const parent = slash < 0 ? '' : resolveBelow(path.slice(0, slash), below);
+  return parent === '' ? path.slice(slash + 1) : `${parent}/${path.slice(slash + 1)}`;
+}
+
+/** A path with every symlink followed that is one in the layers below; never outside them. */
 function resolveBelow(path: string, below: LowerView): string {
   const tree: FileTree = {
     lstat: (candidate) => {

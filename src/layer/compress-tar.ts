@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import type { Compression } from '../image/descriptor.ts';
 import { diskError } from '../system/files.ts';
-import { type CompressedBlob, makeCompressor } from './compress.ts';
+import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
 
 export interface CompressRequest {
   readonly tar: string;
@@ -21,9 +21,10 @@ export async function compressTar({
   level,
   path,
 }: CompressRequest): Promise<CompressedBlob> {
-  const compressor = makeCompressor({ compression, level }, path);
   const fd = openSync(tar, 'r');
+  let compressor: BlobCompressor | undefined;
   try {
+    compressor = makeCompressor({ compression, level }, path);
     const chunk = Buffer.allocUnsafe(CHUNK);
     for (;;) {
       const count = readSync(fd, chunk, 0, CHUNK, null);
@@ -31,8 +32,8 @@ export async function compressTar({
       await compressor.push(chunk.subarray(0, count));
     }
   } catch (error) {
-    compressor.abandon();
-    rmSync(path, { force: true });
+    compressor?.abandon();
+    if (compressor !== undefined) rmSync(path, { force: true });
     throw diskError(error, path);
   } finally {
     closeSync(fd);

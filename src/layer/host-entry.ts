@@ -26,7 +26,7 @@ export function lstatPath(path: string): Stats | undefined {
 }
 
 /** Major and minor number as glibc packs them. */
-export function deviceNumbers(rdev: number): { devMajor: number; devMinor: number } {
+function deviceNumbers(rdev: number): { devMajor: number; devMinor: number } {
   return { devMajor: (rdev >> 8) & 0xfff, devMinor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00) };
 }
 
@@ -41,7 +41,7 @@ export function isOpaque(path: string): boolean {
 }
 
 /** Kind of an entry; undefined for a socket, which no layer can hold. */
-export function typeOf(stats: Stats): EntryType | undefined {
+function typeOf(stats: Stats): EntryType | undefined {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'directory';
   if (stats.isSymbolicLink()) return 'symlink';

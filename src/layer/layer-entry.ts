@@ -7,7 +7,7 @@ import { OPAQUE_NAME, WHITEOUT_PREFIX } from './tar-header.ts';
 import type { TarMember } from './tar-reader.ts';
 
 /** A path of an archive relative to its root, or LAYER_UNSAFE_PATH where it leaves it. */
-export function safePath(name: string): string {
+function safePath(name: string): string {
   if (isPlain(name)) return name;
   const parts: string[] = [];
   for (const part of name.split('/')) {

@@ -95,7 +95,7 @@ async function readCompressed(
 }
 
 function decompressGzip(file: Readable): Readable {
-  const stream = createGunzip({ chunkSize: CHUNK, readableHighWaterMark: 2 * CHUNK });
+  const stream = createGunzip({ chunkSize: CHUNK });
   file.on('error', (error) => stream.destroy(error));
   return file.pipe(stream);
 }

@@ -29,7 +29,7 @@ const MAX_OCTAL_11 = 0o77777777777;
 const NON_ASCII = /[^\x00-\x7f]/;
 
 /** The name an entry has in the tar: whiteouts get theirs, directories a trailing slash. */
-export function tarName({ path, type }: Pick<Entry, 'path' | 'type'>): string {
+function tarName({ path, type }: Pick<Entry, 'path' | 'type'>): string {
   if (type === 'directory') return path === '' ? './' : `${path}/`;
   if (type === 'whiteout') {
     const slash = path.lastIndexOf('/') + 1;

@@ -64,7 +64,10 @@ class FrameWalker {
       case 'magic':
         if (value === MAGIC) this.#begin('descriptor', 1);
         else if (Math.floor(value / 16) === SKIPPABLE) this.#begin('skipSize', 4);
-        else throw Object.assign(new Error('bytes that are no zstd frame'), { code: 'ZSTD_error_prefix_unknown' });
+        else
+          throw Object.assign(new Error('bytes that are no zstd frame'), {
+            code: 'ZSTD_error_prefix_unknown',
+          });
         return false;
       case 'descriptor':
         this.#checksum = (value & 4) !== 0;
@@ -117,7 +120,7 @@ async function* splitFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Buffe
 /** All frames of `source`, decompressed, in chunks of up to `chunkSize` bytes. Errors have a zlib or zstd code. */
 export function decompressZstd(source: AsyncIterable<Buffer>, chunkSize: number): Readable {
   const frames = Readable.from(splitFrames(source));
-  const stream = createZstdDecompress({ chunkSize, readableHighWaterMark: 2 * chunkSize });
+  const stream = createZstdDecompress({ chunkSize });
   frames.on('error', (error) => stream.destroy(error));
   stream.on('close', () => frames.destroy());
   return frames.pipe(stream);

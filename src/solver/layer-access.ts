@@ -14,6 +14,7 @@ import {
 } from '../image/descriptor.ts';
 import { DEFAULT_LEVEL } from '../layer/compress.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
+import type { LayerToc } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
 import type { PackedLayer } from '../layer/layer-writer.ts';
@@ -49,6 +50,7 @@ interface PackRequest {
 export class LayerAccess {
   readonly #options: LayerAccessOptions;
   readonly #tars = new Map<DiffId, Promise<void>>();
+  readonly #tocs = new Map<DiffId, LayerToc>();
   readonly #directories = new Map<ChainId, Promise<string>>();
   readonly #trees = new WeakMap<readonly StepLayer[], Promise<LayeredTree>>();
   #session: Session | undefined;
@@ -232,10 +234,13 @@ export class LayerAccess {
     return snapshot;
   }
 
-  #treeLayer(layer: SettledLayer): TreeLayer {
+  #treeLayer({ diffId }: SettledLayer): TreeLayer {
     const { store } = this.#options;
-    const tarPath = store.blobs.has(layer.diffId) ? store.blobs.path(layer.diffId) : undefined;
-    return { toc: loadToc(store.layers.tocPath(layer.diffId)), tarPath };
+    const tarPath = store.blobs.has(diffId) ? store.blobs.path(diffId) : undefined;
+    // One object a layer: its index is made once and shared by every tree.
+    const toc = this.#tocs.get(diffId) ?? loadToc(store.layers.tocPath(diffId));
+    this.#tocs.set(diffId, toc);
+    return { toc, tarPath };
   }
 
   #tarDescriptor({ diffId, tarSize }: SettledLayer): Descriptor {
