@@ -1,8 +1,17 @@
 /** A file that may be a tar archive, told by its bytes as docker tells it, as a plain tar that can be read in place. */
-import { closeSync, createReadStream, createWriteStream, openSync, readSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  openSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { BuildError, messageOf } from '../errors.ts';
 import { type ArchiveCompression, archiveCompression, isTarHeader } from '../layer/archive.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
 import { spawnDecompressor } from '../system/process.ts';
@@ -38,6 +47,13 @@ export async function plainTar(range: FileRange, options: PlainTarOptions): Prom
   } catch (error) {
     // A gzip file that is damaged, or is no archive: taken as it is, as docker build does.
     if (options.signal.aborted || !isDecompressionError(error)) throw error;
+    // But an archive that begins well and ends badly must not pass for a file.
+    if (existsSync(path) && isTarHeader(headOf({ path, start: 0, size: statSync(path).size }))) {
+      throw new BuildError('LAYER_TRUNCATED', `the ${compression} archive is damaged: ${messageOf(error)}`, {
+        suggestions: ['Make the archive again, or fetch it again.'],
+        cause: error,
+      });
+    }
     return undefined;
   }
   const plain = { path: toByteString(path), start: 0, size: statSync(path).size };

@@ -1,9 +1,16 @@
 /** References between stages that can never work, looked for in all stages, whether the target needs them or not. */
+import type { Instruction } from '../dockerfile/instruction.ts';
 import { readMountFrom } from '../dockerfile/run-mount.ts';
 import { BuildError, type SourceLocation } from '../errors.ts';
-import type { Stage, StageGraph } from './stage-graph.ts';
 
-type StageList = Pick<StageGraph, 'stages'>;
+/** A stage as far as it refers to others. */
+interface Stage {
+  readonly index: number;
+  readonly name?: string | undefined;
+  readonly from: { readonly location: SourceLocation };
+  readonly base: { readonly kind: string; readonly index?: number };
+  readonly instructions: readonly Instruction[];
+}
 
 interface Reference {
   readonly to: number;
@@ -11,7 +18,7 @@ interface Reference {
 }
 
 /** Throws DOCKERFILE_FROM for a stage number that does not exist and DOCKERFILE_CIRCULAR for stages that need each other. */
-export function checkReferences({ stages }: StageList): void {
+export function checkReferences(stages: readonly Stage[]): void {
   const references = stages.map((stage) => referencesOf(stage, stages));
   const done = new Set<number>();
   const visit = (index: number, path: readonly number[]): void => {
@@ -35,7 +42,8 @@ function circular(stage: Stage | undefined, location: SourceLocation): BuildErro
 
 function referencesOf(stage: Stage, stages: readonly Stage[]): Reference[] {
   const references: Reference[] = [];
-  if (stage.base.kind === 'stage') references.push({ to: stage.base.index, location: stage.from.location });
+  if (stage.base.index !== undefined)
+    references.push({ to: stage.base.index, location: stage.from.location });
   for (const instruction of stage.instructions) {
     const { location } = instruction;
     const names =

@@ -126,7 +126,7 @@ export function buildStageGraph(dockerfile: Dockerfile, options: PlanOptions): S
   }
   close();
   const graph = { dockerfile, options, globalArgs, stages, target: findTarget(stages, options.target) };
-  checkReferences(graph);
+  checkReferences(stages);
   return graph;
 }
 

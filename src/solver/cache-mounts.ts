@@ -3,13 +3,13 @@
  * `shared` is one directory for all, `locked` is one at a time, `private` takes another directory while one is in use.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, existsSync, openSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cleanPath } from '../dockerfile/ignore.ts';
 import type { CacheMount } from '../dockerfile/run-mount.ts';
 import { copyTree } from '../layer/copy-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
-import { makeDirectories, writeFileAtomic } from '../system/files.ts';
+import { makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 import type { SolverContext } from './solver-context.ts';
 
@@ -75,9 +75,19 @@ function create(
   context: SolverContext,
   { mount, seed, directory, place, id }: CacheRequest & { directory: string; place: string; id: string },
 ): void {
-  makeDirectories(directory, 0o755);
-  if (seed !== undefined) copyTree(seed.tree, seed.source, directory);
-  chownSync(directory, mount.uid ?? 0, mount.gid ?? 0);
-  chmodSync(directory, mount.mode ?? 0o755);
+  // Made whole under another name first: of two steps that share a new cache, neither sees half of it.
+  const draft = `${directory}.${randomName()}`;
+  if (seed === undefined) makeDirectories(draft, 0o755);
+  else copyTree(seed.tree, seed.source, draft);
+  const made = statSync(draft);
+  chownSync(draft, mount.uid ?? made.uid, mount.gid ?? made.gid);
+  chmodSync(draft, mount.mode ?? made.mode & 0o7777);
+  try {
+    renameSync(draft, directory);
+  } catch (error) {
+    // Somebody else was first.
+    removeTree(draft);
+    if (!existsSync(directory)) throw error;
+  }
   writeFileAtomic(join(place, 'id'), id, { temporary: context.store.temporary, flush: false });
 }

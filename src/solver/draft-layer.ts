@@ -74,7 +74,36 @@ export class DraftLayer {
   /** Puts an entry in place of whatever has its path. Its parents must be there. */
   place(entry: Entry, content?: FileContent): void {
     this.#touched.delete(entry.path);
+    if (entry.type !== 'directory' && this.#items.get(entry.path)?.entry.type === 'directory') {
+      this.#dropBelow(entry.path);
+    }
     this.#items.set(entry.path, content === undefined ? { entry } : { entry, content });
+  }
+
+  /**
+   * Makes sure that a file is in this layer, so that a hard link can name it: what lies below is copied up.
+   * False when there is no such file.
+   */
+  hold(path: string): boolean {
+    const placed = this.#items.get(path)?.entry;
+    const entry = placed ?? this.#below.lstat(path);
+    if (entry === undefined || entry.type === 'directory') return false;
+    if (placed === undefined) {
+      this.ensureDirectory(path.slice(0, Math.max(0, path.lastIndexOf('/'))), {
+        owner: { uid: 0, gid: 0 },
+        mtime: entry.mtime,
+      });
+      this.place(entry, entry.type === 'file' ? this.#below.content(path) : undefined);
+    }
+    return true;
+  }
+
+  #dropBelow(path: string): void {
+    for (const other of [...this.#items.keys(), ...this.#touched]) {
+      if (!other.startsWith(`${path}/`)) continue;
+      this.#items.delete(other);
+      this.#touched.delete(other);
+    }
   }
 
   /** The layer's entries, parents before children, names in byte order. */

@@ -98,10 +98,18 @@ export function placeArchive(draft: DraftLayer, items: readonly PackItem[], plac
   draft.ensureDirectory(top, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
   const place = (name: string, followLast: boolean): string => draft.resolve(join(top, name), followLast);
   for (const { entry, content } of items) {
-    if (entry.path === '') continue;
-    const destination = place(entry.path, false);
+    // "./" says what the destination is like; the root of the image stays as it is.
+    if (entry.path === '' && top === '') continue;
+    const destination = entry.path === '' ? top : place(entry.path, false);
     draft.ensureDirectory(parentOf(destination), { owner: ROOT, mtime: placement.mtime });
     const linkTarget = entry.type === 'hardlink' ? place(entry.linkTarget ?? '', false) : entry.linkTarget;
+    if (entry.type === 'hardlink' && (linkTarget === destination || !draft.hold(linkTarget ?? ''))) {
+      throw new BuildError(
+        'LAYER_CORRUPT',
+        `the archive member "${toText(entry.path)}" is a hard link to "${toText(entry.linkTarget ?? '')}", which is no file`,
+        { suggestions: ['Make the archive again, with the file that the link names.'] },
+      );
+    }
     const moved: Entry = { ...entry, path: destination, ...(linkTarget === undefined ? {} : { linkTarget }) };
     draft.place(placement.owner === undefined ? moved : { ...moved, ...placement.owner }, content);
   }

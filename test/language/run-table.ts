@@ -101,8 +101,8 @@ async function buildCase(candidate: LanguageCase, directory: string): Promise<Ou
     });
   };
   for (const [index, text] of (candidate.before ?? []).entries()) {
-    const { exitCode, stderr } = await build(`Before.${index}`, textOf(text));
-    if (exitCode !== 0) throw new Error(`${candidate.name}: the build before failed:\n${stderr}`);
+    const result = await build(`Before.${index}`, textOf(text));
+    if (result.exitCode !== 0) return { result, layout };
     rmSync(layout, { recursive: true, force: true });
   }
   return { result: await build('Dockerfile', textOf(candidate.dockerfile)), layout };

@@ -1,0 +1,4 @@
+import { cases } from './add.cases.ts';
+import { runTable } from './run-table.ts';
+
+runTable('add', cases);

@@ -1,0 +1,4 @@
+import { cases } from './onbuild.cases.ts';
+import { runTable } from './run-table.ts';
+
+runTable('onbuild', cases);

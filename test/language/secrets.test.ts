@@ -1,0 +1,4 @@
+import { runTable } from './run-table.ts';
+import { cases } from './secrets.cases.ts';
+
+runTable('secrets', cases);
