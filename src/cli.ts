@@ -10,6 +10,8 @@ import Login from './commands/login.ts';
 import Logout from './commands/logout.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
+import Rmi from './commands/rmi.ts';
+import Tag from './commands/tag.ts';
 import { refuseUnknownCommand } from './commands/unknown-command.ts';
 
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
@@ -24,6 +26,8 @@ export const COMMANDS = {
   logout: Logout,
   pull: Pull,
   push: Push,
+  rmi: Rmi,
+  tag: Tag,
 };
 
 /** Runs the command that the arguments name. */

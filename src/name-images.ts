@@ -1,0 +1,63 @@
+/** Names given to images of the local store, and taken away: `kiln tag` and `kiln rmi`. */
+import { BuildError } from './errors.ts';
+import type { Descriptor } from './image/descriptor.ts';
+import { formatReference, type ImageReference, parseReference, withDefaultTag } from './image/reference.ts';
+import type { Store } from './store/store.ts';
+import { findImage, shortName } from './stored-image.ts';
+
+/** Could be the beginning of an image ID. */
+const ID = /^(?:sha256:)?[0-9a-f]{4,64}$/;
+
+/** Gives an image of the store more names. Throws STORE_NO_IMAGE, IMAGE_INVALID_REFERENCE or USAGE_TAG. */
+export function tagImage(
+  store: Store,
+  { source, targets }: { readonly source: string; readonly targets: readonly string[] },
+  now: Date,
+): void {
+  const descriptor = named(store, source)?.descriptor ?? findImage(store, source).descriptor;
+  const names = targets.map((target) => {
+    const reference = parseReference(target);
+    if (reference.digest === undefined) return formatReference(withDefaultTag(reference));
+    throw new BuildError('USAGE_TAG', `${target}: a new name cannot hold a digest`, {
+      suggestions: ['Leave out the part from @ on.'],
+    });
+  });
+  store.names.set(names, descriptor, now);
+}
+
+/**
+ * Takes names away and returns them in short form. An ID stands for all names of its image, which takes `force` when
+ * there are several. With `force`, an image that is not there is no error. Throws STORE_NO_IMAGE, STORE_SEVERAL_NAMES.
+ */
+export function untagImage(store: Store, text: string, { force }: { readonly force: boolean }): string[] {
+  const found = named(store, text);
+  if (found !== undefined) return store.names.remove([found.name]).map(shortName);
+  let names: readonly string[];
+  try {
+    ({ names } = findImage(store, text));
+  } catch (error) {
+    if (force && error instanceof BuildError && error.code === 'STORE_NO_IMAGE') return [];
+    throw error;
+  }
+  if (names.length > 1 && !force) {
+    const known = names.map(shortName).join(', ');
+    throw new BuildError('STORE_SEVERAL_NAMES', `image ${text} has several names: ${known}`, {
+      suggestions: ['Remove them by name, or all of them with -f.'],
+    });
+  }
+  return store.names.remove(names).map(shortName);
+}
+
+/** What a name stands for. Other images are not looked at, so that a damaged one is in nobody's way. */
+function named(store: Store, text: string): { name: string; descriptor: Descriptor } | undefined {
+  let reference: ImageReference;
+  try {
+    reference = withDefaultTag(parseReference(text));
+  } catch (error) {
+    if (ID.test(text)) return undefined;
+    throw error;
+  }
+  const name = formatReference(reference);
+  const descriptor = store.names.get(name);
+  return descriptor === undefined ? undefined : { name, descriptor };
+}
