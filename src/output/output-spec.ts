@@ -114,7 +114,9 @@ function specOf(type: TypeName, parsed: Parsed): OutputSpec {
 function imageOptions(type: TypeName, parsed: Parsed): ImageOptions {
   const { text, options, names } = parsed;
   refuseUnknown(parsed, IMAGE_KEYS);
-  const compression = options.get('compression') ?? 'gzip';
+  // A docker archive holds plain tars, as docker save writes them: what reads one may not decompress.
+  const plain = type === 'docker' && !options.has('compression');
+  const compression = options.get('compression') ?? (plain ? 'uncompressed' : 'gzip');
   if (compression !== 'gzip' && compression !== 'zstd' && compression !== 'uncompressed') {
     throw wrong(text, `unknown compression "${compression}"`, 'Use gzip, zstd or uncompressed.');
   }
@@ -130,7 +132,7 @@ function imageOptions(type: TypeName, parsed: Parsed): ImageOptions {
     form: {
       compression,
       level: levelOf(parsed, compression),
-      force: flag(parsed, 'force-compression', false),
+      force: flag(parsed, 'force-compression', plain),
     },
     mediaTypes,
     annotations,

@@ -82,8 +82,8 @@ export class OciImage {
       'copy',
       '--quiet',
       '--insecure-policy',
-      '--preserve-digests',
-      ...options,
+      // A conversion writes another manifest; everything else must arrive as it was.
+      ...(options.length === 0 ? ['--preserve-digests'] : options),
       source,
       `oci:${copy}:image`,
     ]);
