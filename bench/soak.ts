@@ -59,7 +59,7 @@ function build(directory: string, context: string): string[] {
     output,
     context,
   ];
-  execFileSync('bin/kiln', args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(join('bin', 'kiln'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   execFileSync('umoci', ['unpack', '--image', `${layout}:1`, bundle], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });

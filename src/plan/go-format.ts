@@ -13,7 +13,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** %q of a string. */
-export function quote(text: string): string {
+function quote(text: string): string {
   const body = [...text].map((character) => {
     const known = ESCAPES[character];
     if (known !== undefined) return known;

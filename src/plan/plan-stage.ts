@@ -81,7 +81,7 @@ function apply(state: StageState, instruction: Instruction): void {
 }
 
 /** The argv of a command: exec form as it is, shell form behind the stage's SHELL. */
-export function withShell(state: StageState, command: Command): readonly string[] {
+function withShell(state: StageState, command: Command): readonly string[] {
   if (command.form === 'exec') return command.argv;
   return [...(state.config.Shell ?? ['/bin/sh', '-c']), command.text];
 }

@@ -19,7 +19,7 @@ import { isOverlayXattr, lstatBytes } from './overlay-form.ts';
 export type LinkMap = Map<string, string>;
 
 /** Identity of a file among hard links; undefined when it has but one name. */
-export function linkKey(stat: BigIntStats): string | undefined {
+function linkKey(stat: BigIntStats): string | undefined {
   return stat.nlink > 1n && !stat.isDirectory() ? `${stat.dev}:${stat.ino}` : undefined;
 }
 

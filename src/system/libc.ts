@@ -291,11 +291,6 @@ export function lockFile(fd: number, kind: 'shared' | 'exclusive', wait: boolean
   }
 }
 
-/** syncfs(2): flushes the filesystem that holds `fd`. */
-export function syncFilesystem(fd: number): void {
-  check(native('int syncfs(int fd)')(fd), 'syncfs');
-}
-
 /** chroot(2). */
 export function changeRoot(path: string): void {
   check(native('int chroot(const char *path)')(cString(path)), 'chroot', path);
