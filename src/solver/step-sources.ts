@@ -7,7 +7,7 @@ import type { FileTree } from '../layer/file-tree.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
 import type { TransferSource, TransferStep } from '../plan/step.ts';
 import type { PatternSet } from './pattern-set.ts';
-import { type SourceMatch, selectSource } from './select-sources.ts';
+import { type SelectedFile, type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StageState } from './step-layer.ts';
 
