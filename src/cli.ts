@@ -1,6 +1,7 @@
 /** The command line: every command by name, run by oclif. */
 import { execute } from '@oclif/core/execute';
 import Build from './commands/build.ts';
+import Df from './commands/df.ts';
 import Doctor from './commands/doctor.ts';
 import History from './commands/history.ts';
 import Images from './commands/images.ts';
@@ -8,6 +9,7 @@ import Inspect from './commands/inspect.ts';
 import Lint from './commands/lint.ts';
 import Login from './commands/login.ts';
 import Logout from './commands/logout.ts';
+import Prune from './commands/prune.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
 import Rmi from './commands/rmi.ts';
@@ -17,6 +19,7 @@ import { refuseUnknownCommand } from './commands/unknown-command.ts';
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
 export const COMMANDS = {
   build: Build,
+  df: Df,
   doctor: Doctor,
   history: History,
   images: Images,
@@ -24,6 +27,7 @@ export const COMMANDS = {
   lint: Lint,
   login: Login,
   logout: Logout,
+  prune: Prune,
   pull: Pull,
   push: Push,
   rmi: Rmi,

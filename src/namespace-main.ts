@@ -10,23 +10,36 @@ import { openRegistry } from './open-registry.ts';
 import type { Emit } from './progress/event.ts';
 import { chooseSnapshotter, type SnapshotterChoice } from './snapshot/choose-snapshotter.ts';
 import type { ExecutionEnvironment } from './solver/solver-context.ts';
+import type { GarbageOptions, GarbageReport } from './store/collect-garbage.ts';
 import { type Session, Store } from './store/store.ts';
+import type { StoreUsage } from './store/store-usage.ts';
 
 /** What the command outside asks for. */
 export type NamespaceTask =
   | { readonly task: 'build'; readonly request: BuildRequest }
-  | { readonly task: 'probe'; readonly root: string; readonly env: NodeJS.ProcessEnv };
+  | { readonly task: 'probe'; readonly root: string; readonly env: NodeJS.ProcessEnv }
+  | { readonly task: 'prune'; readonly root: string; readonly options: GarbageOptions }
+  | { readonly task: 'measure'; readonly root: string };
 
 /** What it is sent while the build goes on. */
 export interface NamespaceMessage {
   readonly event: Parameters<Emit>[0];
 }
 
-serveNamespace<NamespaceTask, BuildOutcome | Check[]>((task, context) => {
+serveNamespace<NamespaceTask, BuildOutcome | Check[] | GarbageReport | StoreUsage>((task, context) => {
   // Files get the modes their layers say, not what a shell once asked for.
   process.umask(0);
   setMaxListeners(0, context.signal);
-  return task.task === 'build' ? build(task.request, context) : probe(task, context);
+  switch (task.task) {
+    case 'build':
+      return build(task.request, context);
+    case 'probe':
+      return probe(task, context);
+    case 'prune':
+      return prune(task);
+    case 'measure':
+      return measure(task);
+  }
 });
 
 async function build(request: BuildRequest, context: NamespaceContext): Promise<BuildOutcome> {
@@ -80,6 +93,16 @@ async function probe(
   } finally {
     session.close();
   }
+}
+
+async function prune({ root, options }: Extract<NamespaceTask, { task: 'prune' }>): Promise<GarbageReport> {
+  const { collectGarbage } = await import('./store/collect-garbage.ts');
+  return collectGarbage(Store.open(root), options);
+}
+
+async function measure({ root }: Extract<NamespaceTask, { task: 'measure' }>): Promise<StoreUsage> {
+  const { storeUsage } = await import('./store/store-usage.ts');
+  return storeUsage(Store.open(root));
 }
 
 function snapshotterIn(

@@ -93,8 +93,18 @@ export async function pushStored(
 
 /** Pulls an image into the store and names it. Throws BASE_IMAGE_NOT_FOUND and REGISTRY_*. */
 export async function pullImage(name: string, options: TransferOptions): Promise<Descriptor> {
+  const store = Store.open(options.root);
+  // While it is open, nothing that is fetched here is taken for garbage, though no name leads to it yet.
+  const session = store.openSession();
+  try {
+    return await pullInto(store, name, options);
+  } finally {
+    session.close();
+  }
+}
+
+async function pullInto(store: Store, name: string, options: TransferOptions): Promise<Descriptor> {
   const { root, connections, platform, signal, clock, emit } = options;
-  const store = Store.open(root);
   const reference = withDefaultTag(parseReference(name));
   const full = formatReference(reference);
   const resolver = new ImageResolver({
@@ -110,7 +120,7 @@ export async function pullImage(name: string, options: TransferOptions): Promise
   let current = 0;
   const began = clock();
   emit({ type: 'step-started', step });
-  const missing = image.layers.filter(({ descriptor }) => !store.blobs.has(descriptor.digest));
+  const missing = image.layers.filter(({ descriptor }) => !store.blobs.claim(descriptor.digest));
   const queue = [...new Map(missing.map((layer) => [layer.descriptor.digest, layer])).values()];
   const worker = async (): Promise<void> => {
     for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {

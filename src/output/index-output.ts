@@ -5,6 +5,7 @@ import { type Descriptor, digestOf, MEDIA_TYPE } from '../image/descriptor.ts';
 import type { EncodedDocument } from '../image/manifest.ts';
 import { formatPlatform } from '../image/platform.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
+import { commitImage } from '../store/commit-image.ts';
 import { type AssembledImage, type AssembleOptions, assemble, STORE_FORM } from './assemble.ts';
 import type { BuiltImage } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
@@ -101,8 +102,13 @@ async function storeIndex(
 ): Promise<Descriptor> {
   await fetchLayers(parts);
   const index = indexOf(parts, options);
-  for (const { content } of [...documentsOf(parts), index]) store.blobs.write(content);
-  if (options.names.length > 0) store.names.set(options.names, index.descriptor, new Date(clock()));
+  const commit = {
+    descriptor: index.descriptor,
+    documents: [...documentsOf(parts), index],
+    layers: parts.flatMap(({ assembled }) => assembled.layers),
+    names: options.names,
+  };
+  await commitImage(store, commit, new Date(clock()));
   return index.descriptor;
 }
 

@@ -1,5 +1,6 @@
 /** The local store as an output: every blob of the image in it, then the names. */
 import type { Descriptor } from '../image/descriptor.ts';
+import { commitImage } from '../store/commit-image.ts';
 import { type AssembleOptions, assemble } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
@@ -17,14 +18,14 @@ export async function storeImage(
       if (layer !== undefined) await blobs.fetch(layer, descriptor);
     }),
   );
-  const named = options.names.every((name) => store.names.get(name)?.digest === manifest.descriptor.digest);
-  // A name that stands already has been flushed for.
-  if (!named) await store.blobs.flush(layers.map(({ digest }) => digest));
-  store.blobs.write(config.content);
-  store.blobs.write(manifest.content);
   const { os, architecture, variant } = image.config;
   const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-  const descriptor = { ...manifest.descriptor, platform };
-  if (options.names.length > 0) store.names.set(options.names, descriptor, new Date(clock()));
+  const commit = {
+    descriptor: { ...manifest.descriptor, platform },
+    documents: [config, manifest],
+    layers,
+    names: options.names,
+  };
+  await commitImage(store, commit, new Date(clock()));
   return manifest.descriptor;
 }

@@ -56,7 +56,9 @@ export function remember(context: SolverContext, found: LookUpResult, layer: Set
 function usable(context: SolverContext, record: CacheRecord | undefined): CacheRecord | undefined {
   if (record === undefined) return undefined;
   const { diffId, tarSize } = record.layer;
-  return context.store.blobs.size(diffId) === tarSize && context.store.layers.hasToc(diffId)
+  return context.store.blobs.size(diffId) === tarSize &&
+    context.store.blobs.claim(diffId) &&
+    context.store.layers.hasToc(diffId)
     ? record
     : undefined;
 }

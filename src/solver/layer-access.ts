@@ -146,7 +146,7 @@ export class LayerAccess {
   /** Makes sure the uncompressed tar and the table of contents are in the store. */
   ensureTar(layer: SettledLayer): Promise<void> {
     const { store } = this.#options;
-    if (store.blobs.has(layer.diffId) && store.layers.hasToc(layer.diffId)) return Promise.resolve();
+    if (store.blobs.claim(layer.diffId) && store.layers.hasToc(layer.diffId)) return Promise.resolve();
     let work = this.#tars.get(layer.diffId);
     if (work === undefined) {
       work = this.#makeTar(layer);
@@ -159,8 +159,8 @@ export class LayerAccess {
   async ensureBlob(layer: SettledLayer, reporter?: StepReporter): Promise<Descriptor> {
     const { store, signal } = this.#options;
     const { image } = layer;
-    if (image !== undefined && store.blobs.has(image.descriptor.digest)) return image.descriptor;
-    if (store.blobs.has(layer.diffId)) return this.#tarDescriptor(layer);
+    if (image !== undefined && store.blobs.claim(image.descriptor.digest)) return image.descriptor;
+    if (store.blobs.claim(layer.diffId)) return this.#tarDescriptor(layer);
     if (image === undefined)
       throw new BuildError('STORE_MISSING_BLOB', `the store lacks layer ${layer.diffId}`);
     const source = await image.source.fetchBlob(image.descriptor, signal);

@@ -15,7 +15,7 @@ import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import { type Descriptor, type Digest, digestOf, hexOf } from '../image/descriptor.ts';
-import { diskError, randomName, writeFileAtomic } from '../system/files.ts';
+import { diskError, randomName, touch, writeFileAtomic } from '../system/files.ts';
 
 export class BlobStore {
   readonly #directory: string;
@@ -37,6 +37,11 @@ export class BlobStore {
 
   has(digest: Digest): boolean {
     return this.size(digest) !== undefined;
+  }
+
+  /** Like `has`, and marks the blob as used now: what a living process uses is no garbage. */
+  claim(digest: Digest): boolean {
+    return touch(this.path(digest));
   }
 
   /** Content of a small blob, checked against its digest. Throws STORE_MISSING_BLOB or STORE_CORRUPT_BLOB. */
@@ -61,13 +66,13 @@ export class BlobStore {
   /** Stores a small document; returns its digest. Nothing is written when it is there already. */
   write(content: string | Buffer): Digest {
     const digest = digestOf(content);
-    if (!this.has(digest)) writeFileAtomic(this.path(digest), content, { temporary: this.#temporary });
+    if (!this.claim(digest)) writeFileAtomic(this.path(digest), content, { temporary: this.#temporary });
     return digest;
   }
 
   /** Takes a finished file (on the same filesystem) into the store under a digest its maker has computed. */
   adopt(file: string, digest: Digest): void {
-    if (this.has(digest)) rmSync(file, { force: true });
+    if (this.claim(digest)) rmSync(file, { force: true });
     else renameSync(file, this.path(digest));
   }
 

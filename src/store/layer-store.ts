@@ -12,7 +12,7 @@ import {
   hexOf,
   isDigest,
 } from '../image/descriptor.ts';
-import { randomName, readTextIfExists, removeTree, writeFileAtomic } from '../system/files.ts';
+import { randomName, readTextIfExists, removeTree, touch, writeFileAtomic } from '../system/files.ts';
 
 export class LayerStore {
   readonly #root: string;
@@ -26,8 +26,9 @@ export class LayerStore {
     return join(this.#root, 'layers', `${hexOf(diffId)}.toc`);
   }
 
+  /** Also marks it as used now: what a living process uses is no garbage. */
   hasToc(diffId: DiffId): boolean {
-    return existsSync(this.tocPath(diffId));
+    return touch(this.tocPath(diffId));
   }
 
   /** Takes a finished table of contents in. */
@@ -68,6 +69,13 @@ export class LayerStore {
 
   /** Absolute path of the directory that holds the topmost layer of this chain unpacked; undefined when none does. */
   snapshot(chain: ChainId): string | undefined {
+    const directory = this.peekSnapshot(chain);
+    // Marked as used now: what a living process uses is no garbage.
+    return directory !== undefined && touch(this.#chainPath(chain)) ? directory : undefined;
+  }
+
+  /** Like `snapshot`, for who only looks. */
+  peekSnapshot(chain: ChainId): string | undefined {
     try {
       const directory = join(this.#root, 'snapshots', readFileSync(this.#chainPath(chain), 'utf8').trim());
       return existsSync(directory) ? directory : undefined;

@@ -80,16 +80,28 @@ export class NameStore {
     return removed;
   }
 
-  #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): void {
+  /** Every entry of the index, with a name or without. */
+  entries(): readonly Descriptor[] {
+    return this.#read().manifests;
+  }
+
+  /** Runs `work` while no name changes and, when exclusive, no session opens. */
+  locked<Result>(kind: 'shared' | 'exclusive', work: () => Result): Result {
     const lock = openSync(join(this.#root, 'index.lock'), 'a');
     try {
-      lockFile(lock, 'exclusive', true);
-      const index = this.#read();
-      const content = JSON.stringify({ ...index, manifests: edit(index.manifests) });
-      writeFileAtomic(this.#path, content, { temporary: join(this.#root, 'tmp') });
+      lockFile(lock, kind, true);
+      return work();
     } finally {
       closeSync(lock);
     }
+  }
+
+  #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): void {
+    this.locked('exclusive', () => {
+      const index = this.#read();
+      const content = JSON.stringify({ ...index, manifests: edit(index.manifests) });
+      writeFileAtomic(this.#path, content, { temporary: join(this.#root, 'tmp') });
+    });
   }
 
   #read(): Index {

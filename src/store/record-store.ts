@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import { type CacheKey, type DiffId, hexOf, isDigest, type KeyPart } from '../image/descriptor.ts';
-import { makeDirectories, writeFileAtomic } from '../system/files.ts';
+import { makeDirectories, touch, writeFileAtomic } from '../system/files.ts';
 
 /** The result of a step. */
 export interface CachedLayer {
@@ -36,7 +36,8 @@ export class RecordStore {
     try {
       const record = JSON.parse(readFileSync(this.#path(key), 'utf8')) as CacheRecord;
       const valid = record.key === key && isDigest(record.layer?.diffId);
-      return valid ? record : undefined;
+      // Its last use orders records when the cache is trimmed.
+      return valid && touch(this.#path(key)) ? record : undefined;
     } catch (error) {
       if (error instanceof SyntaxError || systemErrorCode(error) === 'ENOENT') return undefined;
       throw error;

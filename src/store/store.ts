@@ -12,6 +12,7 @@
  */
 import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemErrorCode } from '../errors.ts';
 import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 import { BlobStore } from './blob-store.ts';
@@ -81,14 +82,36 @@ export class Store {
   /** A directory of this process's own under tmp/, locked for as long as the process lives. */
   openSession(): Session {
     const directory = join(this.temporary, `session-${randomName()}`);
-    try {
-      makeDirectories(directory, 0o700);
-    } catch (error) {
-      throw diskError(error, directory);
-    }
-    const fd = openSync(directory, 'r');
-    lockFile(fd, 'exclusive', true);
-    return new Session(directory, fd);
+    // Garbage is collected under the same lock: it sees every session, or none of what the session will use is gone.
+    return this.names.locked('shared', () => {
+      try {
+        makeDirectories(directory, 0o700);
+      } catch (error) {
+        throw diskError(error, directory);
+      }
+      const fd = openSync(directory, 'r');
+      lockFile(fd, 'exclusive', true);
+      return new Session(directory, fd);
+    });
+  }
+
+  /** True for an entry of tmp/ that belongs to a living process, or may. */
+  inUse(path: string, now: number): boolean {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return true;
+    return stat.isDirectory() ? isLocked(path) : now - stat.mtimeMs <= DRAFT_AGE_MS;
+  }
+
+  /** When the oldest session of a living process began, in milliseconds; undefined when there is none. */
+  oldestSession({ except }: { readonly except?: Session | undefined } = {}): number | undefined {
+    const began = readdirSync(this.temporary).flatMap((name) => {
+      const path = join(this.temporary, name);
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (stat?.isDirectory() !== true || path === except?.directory || !isLocked(path)) return [];
+      // Where the filesystem keeps no birth time it is 0: then everything is younger, and kept.
+      return [Math.min(stat.birthtimeMs, stat.mtimeMs)];
+    });
+    return began.length === 0 ? undefined : Math.min(...began);
   }
 
   /**
@@ -96,21 +119,13 @@ export class Store {
    * Call inside the namespace: leftovers may belong to many owners.
    */
   sweepTemporary(now: number): void {
-    for (const name of readdirSync(this.temporary)) {
-      const path = join(this.temporary, name);
-      const stat = statSync(path, { throwIfNoEntry: false });
-      if (stat === undefined) continue;
-      if (!stat.isDirectory()) {
-        if (now - stat.mtimeMs > DRAFT_AGE_MS) removeTree(path);
-        continue;
+    // No session opens meanwhile: one that is made but not locked yet would look dead.
+    this.names.locked('exclusive', () => {
+      for (const name of readdirSync(this.temporary)) {
+        const path = join(this.temporary, name);
+        if (!this.inUse(path, now)) removeTree(path);
       }
-      const fd = openSync(path, 'r');
-      try {
-        if (lockFile(fd, 'exclusive', false)) removeTree(path);
-      } finally {
-        closeSync(fd);
-      }
-    }
+    });
   }
 }
 
@@ -143,5 +158,20 @@ export class Session {
   close(): void {
     removeTree(this.directory);
     closeSync(this.#fd);
+  }
+}
+
+function isLocked(directory: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(directory, 'r');
+  } catch (error) {
+    // Gone meanwhile, or of another owner: then it is not known to be dead.
+    return systemErrorCode(error) !== 'ENOENT';
+  }
+  try {
+    return !lockFile(fd, 'shared', false);
+  } finally {
+    closeSync(fd);
   }
 }

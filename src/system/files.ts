@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -70,6 +71,17 @@ export function readTextIfExists(path: string): string | undefined {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
     throw error;
+  }
+}
+
+/** Sets a file's times to now where that is allowed. False when there is no such file. */
+export function touch(path: string): boolean {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT';
   }
 }
 

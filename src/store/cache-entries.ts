@@ -1,0 +1,79 @@
+/** Cache records and downloads as the collector sees them: one file each, with its last use. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ChainId, chainId, type Digest, isDigest } from '../image/descriptor.ts';
+import type { CacheRecord } from './record-store.ts';
+import type { Store } from './store.ts';
+
+export interface CacheEntry {
+  readonly path: string;
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly lastUse: number;
+  /** The layer or download that it names. */
+  readonly digest: Digest;
+  /** Key and parent's key of a step's record. */
+  readonly step?: { readonly key: string; readonly parent: string } | undefined;
+}
+
+export interface CacheListing {
+  /** The most recently used first. */
+  readonly entries: readonly CacheEntry[];
+  /** Files that can be read as no record, or whose layer is gone. */
+  readonly broken: readonly string[];
+}
+
+/** Every record of the cache. */
+export function listCache(store: Store): CacheListing {
+  const entries: CacheEntry[] = [];
+  const broken: string[] = [];
+  const cache = join(store.root, 'cache');
+  for (const folder of readdirSync(cache)) {
+    if (!/^(?:[0-9a-f]{2}|downloads)$/.test(folder)) continue;
+    for (const name of readdirSync(join(cache, folder))) {
+      const path = join(cache, folder, name);
+      const entry = read(path);
+      const size = entry === undefined ? undefined : store.blobs.size(entry.digest);
+      if (entry === undefined || size === undefined || (entry.bytes ?? size) !== size) broken.push(path);
+      else entries.push(entry);
+    }
+  }
+  entries.sort((a, b) => b.lastUse - a.lastUse);
+  return { entries, broken };
+}
+
+function read(path: string): (CacheEntry & { bytes: number | undefined }) | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const common = { path, size: stat.size, lastUse: stat.mtimeMs };
+  try {
+    const record = JSON.parse(readFileSync(path, 'utf8')) as Partial<CacheRecord> & { digest?: unknown };
+    if (isDigest(record.digest)) return { ...common, digest: record.digest, bytes: undefined };
+    if (!isDigest(record.layer?.diffId)) return undefined;
+    const parent = record.parts?.find(([name]) => name === 'parent')?.[1] ?? '';
+    const step = { key: record.key ?? '', parent };
+    return { ...common, digest: record.layer.diffId, step, bytes: record.layer.tarSize };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Says which stack a record's layer is the top of: its parent is another record, a base's ChainID, or "scratch". */
+export function chainFinder(entries: readonly CacheEntry[]): (entry: CacheEntry) => ChainId | undefined {
+  const byKey = new Map(
+    entries.flatMap((entry) => (entry.step === undefined ? [] : [[entry.step.key, entry]])),
+  );
+  const known = new Map<CacheEntry, ChainId | undefined>();
+  const find = (entry: CacheEntry): ChainId | undefined => {
+    if (entry.step === undefined) return undefined;
+    if (known.has(entry)) return known.get(entry);
+    known.set(entry, undefined); // Ends a circle, which only a made-up record can have.
+    const above = byKey.get(entry.step.parent);
+    const { parent } = entry.step;
+    const below = above === undefined ? (isDigest(parent) ? parent : undefined) : find(above);
+    const chain = below === undefined && parent !== 'scratch' ? undefined : chainId(below, entry.digest);
+    known.set(entry, chain);
+    return chain;
+  };
+  return find;
+}
