@@ -70,7 +70,8 @@ export class Store {
     const temporary = join(root, 'tmp');
     if (statSync(join(root, 'index.json'), { throwIfNoEntry: false }) === undefined) {
       const empty = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
-      writeFileAtomic(join(root, 'index.json'), JSON.stringify(empty), { temporary });
+      // Another process may be making the same store, and may have named an image by now: the first index stays.
+      writeFileAtomic(join(root, 'index.json'), JSON.stringify(empty), { temporary, keepExisting: true });
     }
     writeFileAtomic(join(root, 'oci-layout'), LAYOUT, { temporary });
   }

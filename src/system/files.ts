@@ -4,6 +4,7 @@ import {
   closeSync,
   existsSync,
   fdatasyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -41,13 +42,15 @@ export interface AtomicWrite {
   readonly mode?: number;
   /** Flush to disk before the rename, so that a power cut leaves no empty file. Default true. */
   readonly flush?: boolean;
+  /** Leave a file that is there already as it is. */
+  readonly keepExisting?: boolean;
 }
 
 /** Writes a file under a temporary name and renames it into place. */
 export function writeFileAtomic(
   path: string,
   content: string | Uint8Array,
-  { temporary, mode = 0o644, flush = true }: AtomicWrite,
+  { temporary, mode = 0o644, flush = true, keepExisting = false }: AtomicWrite,
 ): void {
   const draft = join(temporary, `write-${randomName()}`);
   const fd = openSync(draft, 'wx', mode);
@@ -61,7 +64,19 @@ export function writeFileAtomic(
     throw diskError(error, path);
   }
   closeSync(fd);
-  renameSync(draft, path);
+  if (keepExisting) linkIfAbsent(draft, path);
+  else renameSync(draft, path);
+}
+
+/** Gives a finished draft its name unless the name is taken; the draft's own name goes either way. */
+function linkIfAbsent(draft: string, path: string): void {
+  try {
+    linkSync(draft, path);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 /** A file's text, or undefined when there is none. */
