@@ -1,12 +1,12 @@
 /** What runs inside the namespace: a build with what it takes to run steps, or the checks of `kiln doctor`. */
 import { setMaxListeners } from 'node:events';
-import { type BuildOutcome, buildImage } from './build-image.ts';
-import type { BuildRequest } from './build-request.ts';
-import { BuildScratch } from './build-scratch.ts';
+import { type BuildOutcome, buildImage } from './actions/build-image.ts';
+import type { BuildRequest } from './actions/build-request.ts';
+import { BuildScratch } from './actions/build-scratch.ts';
+import { openRegistry } from './actions/open-registry.ts';
 import { chooseSandbox } from './executor/choose-sandbox.ts';
 import { type NamespaceContext, serveNamespace } from './executor/namespace-child.ts';
 import { type Check, probeInside } from './executor/probe.ts';
-import { openRegistry } from './open-registry.ts';
 import type { Emit } from './progress/event.ts';
 import { chooseSnapshotter, type SnapshotterChoice } from './snapshot/choose-snapshotter.ts';
 import type { ExecutionEnvironment } from './solver/solver-context.ts';

@@ -1,7 +1,7 @@
 /** Flags of `kiln build` to a request: every value checked here, so that nothing is begun on wrong usage. */
 import { availableParallelism } from 'node:os';
-import type { BuildRequest } from '../build-request.ts';
-import type { BuildScratch } from '../build-scratch.ts';
+import type { BuildRequest } from '../actions/build-request.ts';
+import type { BuildScratch } from '../actions/build-scratch.ts';
 import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';

@@ -1,12 +1,12 @@
 /** Where a build reads from: its context and Dockerfile, wherever they are, and contexts with names. */
 import { lstatSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { RemoteWorld } from '../actions/remote-context.ts';
 import type { ContextPlace, NamedContext } from '../context/contexts.ts';
 import { parseIgnoreFile } from '../dockerfile/ignore.ts';
 import { BuildError, messageOf, type SourceFile, systemErrorCode } from '../errors.ts';
 import { isGitContext } from '../plan/remote-source.ts';
 import { contextName } from '../plan/stage-graph.ts';
-import type { RemoteWorld } from '../remote-context.ts';
 import { keyValue, usage } from './flag-values.ts';
 
 /** What the command line says of the context. */
@@ -45,7 +45,7 @@ async function fromStandardInput({ file, world }: SourceRequest): Promise<Source
       'Give one of them as a file or directory.',
     );
   }
-  const { readContextStream } = await import('../remote-context.ts');
+  const { readContextStream } = await import('../actions/remote-context.ts');
   const read = await readContextStream(process.stdin, world);
   if (read.kind === 'archive') return inPlace(read.place, file, { dockerfile: undefined });
   if (file !== undefined) {
@@ -59,8 +59,8 @@ async function fromStandardInput({ file, world }: SourceRequest): Promise<Source
 }
 
 async function fromAddress({ context, file, world, keepGitDir }: SourceRequest): Promise<Sources> {
-  const { fetchMainContext } = await import('../remote-context.ts');
-  const { openRegistry } = await import('../open-registry.ts');
+  const { fetchMainContext } = await import('../actions/remote-context.ts');
+  const { openRegistry } = await import('../actions/open-registry.ts');
   const { registry } = openRegistry(world.env);
   try {
     const { place, dockerfile } = await fetchMainContext(context, {
@@ -82,7 +82,7 @@ async function inPlace(
   { dockerfile }: { dockerfile: string | undefined },
 ): Promise<Sources> {
   if (file === '-') return { dockerfile: { path: '-', text: await readText() }, context: place, ignore: [] };
-  const { readContextFile } = await import('../remote-context.ts');
+  const { readContextFile } = await import('../actions/remote-context.ts');
   const name = dockerfile ?? file ?? 'Dockerfile';
   const names = /(?:^|\/)Dockerfile$/.test(name) ? [name, name.replace(/Dockerfile$/, 'dockerfile')] : [name];
   for (const candidate of names) {

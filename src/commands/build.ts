@@ -1,8 +1,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import type { BuildResult } from '../build-request.ts';
-import { BuildScratch } from '../build-scratch.ts';
+import type { BuildResult } from '../actions/build-request.ts';
+import { BuildScratch } from '../actions/build-scratch.ts';
 import { formatPlatform } from '../image/platform.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
@@ -135,7 +135,7 @@ export default class Build extends KilnCommand {
         ...(request.target === undefined ? {} : { target: request.target }),
         platform: request.targetPlatforms.map(formatPlatform).join(','),
       });
-      const { runBuild } = await import('../run-build.ts');
+      const { runBuild } = await import('../actions/run-build.ts');
       const result = await runBuild(request, {
         emit: (event) => {
           if (event.type !== 'note' || flags.verbose) emit(event);

@@ -1,5 +1,5 @@
 /** What the checks found, as text (in docker's form), as docker's JSON, and as SARIF 2.1.0 for code hosts. */
-import type { CheckResult } from '../check-build.ts';
+import type { CheckResult } from '../actions/check-build.ts';
 import type { Warning } from '../dockerfile/checks/collector.ts';
 import { allRules } from '../dockerfile/checks/rules.ts';
 import { codeFrame } from '../progress/code-frame.ts';

@@ -23,7 +23,7 @@ export default class History extends KilnCommand {
     const { args, flags } = await this.parse(History);
     const [{ Store }, { findImage }] = await Promise.all([
       import('../store/store.ts'),
-      import('../stored-image.ts'),
+      import('../actions/stored-image.ts'),
     ]);
     const { config, manifest } = findImage(Store.open(this.storeRoot(flags.root)), args.image);
     const id = manifest.config.digest;

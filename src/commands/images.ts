@@ -16,7 +16,7 @@ export default class Images extends KilnCommand {
     const { flags } = await this.parse(Images);
     const [{ Store }, { listImages, shortName }] = await Promise.all([
       import('../store/store.ts'),
-      import('../stored-image.ts'),
+      import('../actions/stored-image.ts'),
     ]);
     const now = Date.now();
     const header = ['REPOSITORY', 'TAG', ...(flags.digests ? ['DIGEST'] : []), 'IMAGE ID', 'CREATED', 'SIZE'];

@@ -1,5 +1,5 @@
 import * as Args from '@oclif/core/args';
-import type { StoredImage } from '../stored-image.ts';
+import type { StoredImage } from '../actions/stored-image.ts';
 import { KilnCommand } from './kiln-command.ts';
 
 export default class Inspect extends KilnCommand {
@@ -15,7 +15,7 @@ export default class Inspect extends KilnCommand {
     const { argv, flags } = await this.parse(Inspect);
     const [{ Store }, { findImage, shortName }] = await Promise.all([
       import('../store/store.ts'),
-      import('../stored-image.ts'),
+      import('../actions/stored-image.ts'),
     ]);
     const store = Store.open(this.storeRoot(flags.root));
     const images = (argv as string[]).map((name) => describe(findImage(store, name), shortName));

@@ -32,7 +32,7 @@ export default class Login extends KilnCommand {
       });
     }
     const [{ openRegistry, helperRunner }, { storeLogin }] = await Promise.all([
-      import('../open-registry.ts'),
+      import('../actions/open-registry.ts'),
       import('../registry/credential-store.ts'),
     ]);
     const env = { ...process.env };

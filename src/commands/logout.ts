@@ -12,7 +12,7 @@ export default class Logout extends KilnCommand {
   async run(): Promise<void> {
     const { args } = await this.parse(Logout);
     const [{ helperRunner }, { eraseLogin }] = await Promise.all([
-      import('../open-registry.ts'),
+      import('../actions/open-registry.ts'),
       import('../registry/credential-store.ts'),
     ]);
     const env = { ...process.env };

@@ -35,8 +35,8 @@ export default class Push extends KilnCommand {
     const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
     const emit = createEmitter({ reporter, now });
     const [{ pushStored }, { openRegistry }] = await Promise.all([
-      import('../transfer-image.ts'),
-      import('../open-registry.ts'),
+      import('../actions/transfer-image.ts'),
+      import('../actions/open-registry.ts'),
     ]);
     const { registry, connections } = openRegistry({ ...env });
     const step = { id: 'push', prefix: '[push]', name: args.destination ?? args.image };

@@ -24,7 +24,7 @@ export default class Rmi extends KilnCommand {
     const { argv, flags } = await this.parse(Rmi);
     const [{ Store }, { untagImage }] = await Promise.all([
       import('../store/store.ts'),
-      import('../name-images.ts'),
+      import('../actions/name-images.ts'),
     ]);
     const store = Store.open(this.storeRoot(flags.root));
     let failure: unknown;

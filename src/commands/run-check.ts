@@ -1,7 +1,7 @@
 /** What `kiln lint` and `kiln build --check` do. */
 
-import type { BuildRequest } from '../build-request.ts';
-import { BuildScratch } from '../build-scratch.ts';
+import type { BuildRequest } from '../actions/build-request.ts';
+import { BuildScratch } from '../actions/build-scratch.ts';
 import { wantsColor } from '../progress/reporter.ts';
 import { type CheckFormat, checkReport } from './check-report.ts';
 
@@ -10,8 +10,8 @@ export async function runCheck(
   read: (scratch: BuildScratch) => Promise<BuildRequest>,
   { format, root }: { readonly format: CheckFormat; readonly root: string },
 ): Promise<0 | 1> {
-  const { checkBuild } = await import('../check-build.ts');
-  const { openRegistry } = await import('../open-registry.ts');
+  const { checkBuild } = await import('../actions/check-build.ts');
+  const { openRegistry } = await import('../actions/open-registry.ts');
   const { env, stdout, stderr } = process;
   const { registry, connections } = openRegistry(env);
   const scratch = new BuildScratch(root);

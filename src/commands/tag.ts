@@ -18,7 +18,7 @@ export default class Tag extends KilnCommand {
     const [source = '', ...targets] = argv as string[];
     const [{ Store }, { tagImage }] = await Promise.all([
       import('../store/store.ts'),
-      import('../name-images.ts'),
+      import('../actions/name-images.ts'),
     ]);
     tagImage(Store.open(this.storeRoot(flags.root)), { source, targets }, new Date());
   }

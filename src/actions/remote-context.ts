@@ -3,21 +3,21 @@ import { chmodSync, copyFileSync, createWriteStream, statSync, utimesSync } from
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { ArchiveTree } from '../context/archive-tree.ts';
+import type { ContextPlace } from '../context/contexts.ts';
+import { DirectoryTree } from '../context/directory-tree.ts';
+import type { Download } from '../context/download.ts';
+import { withoutLogins } from '../context/git-checkout.ts';
+import { headOf, looksLikeArchive, plainTar } from '../context/plain-tar.ts';
+import { BuildError } from '../errors.ts';
+import { readSmallFile } from '../layer/read-file.ts';
+import { resolvePath } from '../layer/resolve-path.ts';
+import { isGitContext, parseGitRef } from '../plan/remote-source.ts';
+import { type Fetched, type RemoteFile, RemoteSources } from '../solver/remote-sources.ts';
+import type { RunSettings } from '../solver/run-settings.ts';
+import { Store } from '../store/store.ts';
+import { toByteString, toText } from '../system/byte-path.ts';
 import type { BuildScratch } from './build-scratch.ts';
-import { ArchiveTree } from './context/archive-tree.ts';
-import type { ContextPlace } from './context/contexts.ts';
-import { DirectoryTree } from './context/directory-tree.ts';
-import type { Download } from './context/download.ts';
-import { withoutLogins } from './context/git-checkout.ts';
-import { headOf, looksLikeArchive, plainTar } from './context/plain-tar.ts';
-import { BuildError } from './errors.ts';
-import { readSmallFile } from './layer/read-file.ts';
-import { resolvePath } from './layer/resolve-path.ts';
-import { isGitContext, parseGitRef } from './plan/remote-source.ts';
-import { type Fetched, type RemoteFile, RemoteSources } from './solver/remote-sources.ts';
-import type { RunSettings } from './solver/run-settings.ts';
-import { Store } from './store/store.ts';
-import { toByteString, toText } from './system/byte-path.ts';
 
 /** What fetching needs of the world. */
 export interface RemoteWorld {

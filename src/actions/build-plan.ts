@@ -1,12 +1,13 @@
 /** Plans a build for one platform: text to stages to steps, with the configs of base images fetched as planning asks. */
+
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import { BuildError, type SourceLocation } from '../errors.ts';
+import type { Platform } from '../image/descriptor.ts';
+import type { ImageConfig } from '../image/image-config.ts';
+import { type Plan, planBuild } from '../plan/plan.ts';
+import { buildStageGraph, type InputRef, inputKey } from '../plan/stage-graph.ts';
+import type { ImageResolver } from '../solver/image-resolver.ts';
 import type { BuildRequest } from './build-request.ts';
-import type { Dockerfile } from './dockerfile/instruction.ts';
-import { BuildError, type SourceLocation } from './errors.ts';
-import type { Platform } from './image/descriptor.ts';
-import type { ImageConfig } from './image/image-config.ts';
-import { type Plan, planBuild } from './plan/plan.ts';
-import { buildStageGraph, type InputRef, inputKey } from './plan/stage-graph.ts';
-import type { ImageResolver } from './solver/image-resolver.ts';
 
 /** A plan with the configs it was made from. */
 export interface PlannedBuild {

@@ -1,9 +1,9 @@
 /** The registries of this machine and user, and connections to them. Nothing is read before the first use. */
 import { homedir } from 'node:os';
-import { type Connections, connectionsOf } from './registry/connections.ts';
-import type { HelperRunner } from './registry/credentials.ts';
-import { createRegistry, type Registry } from './registry/registry.ts';
-import { runCommand } from './system/process.ts';
+import { type Connections, connectionsOf } from '../registry/connections.ts';
+import type { HelperRunner } from '../registry/credentials.ts';
+import { createRegistry, type Registry } from '../registry/registry.ts';
+import { runCommand } from '../system/process.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

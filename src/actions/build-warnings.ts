@@ -1,16 +1,16 @@
 /** What a build has to say about its Dockerfile and its flags besides the result: the checks, and what went unused. */
 
+import { checkFailure, type Warning } from '../dockerfile/checks/collector.ts';
+import { type CheckOptions, parseCheckOptions } from '../dockerfile/checks/options.ts';
+import { type CheckKnowledge, checkOptionsOf, runChecks } from '../dockerfile/checks/run-checks.ts';
+import { IgnoreMatcher } from '../dockerfile/ignore.ts';
+import type { Dockerfile, FromInstruction } from '../dockerfile/instruction.ts';
+import type { BuildError } from '../errors.ts';
+import type { ImageConfig } from '../image/image-config.ts';
+import { inputKey, type StageGraph } from '../plan/stage-graph.ts';
+import type { UntimedEvent } from '../progress/event.ts';
 import type { PlannedBuild } from './build-plan.ts';
 import type { BuildRequest } from './build-request.ts';
-import { checkFailure, type Warning } from './dockerfile/checks/collector.ts';
-import { type CheckOptions, parseCheckOptions } from './dockerfile/checks/options.ts';
-import { type CheckKnowledge, checkOptionsOf, runChecks } from './dockerfile/checks/run-checks.ts';
-import { IgnoreMatcher } from './dockerfile/ignore.ts';
-import type { Dockerfile, FromInstruction } from './dockerfile/instruction.ts';
-import type { BuildError } from './errors.ts';
-import type { ImageConfig } from './image/image-config.ts';
-import { inputKey, type StageGraph } from './plan/stage-graph.ts';
-import type { UntimedEvent } from './progress/event.ts';
 
 type WarningEvent = Extract<UntimedEvent, { type: 'warning' }>;
 

@@ -1,11 +1,11 @@
 /** What a build is asked to do, as plain data: it crosses into the namespace by message. */
-import type { ContextPlace, NamedContext } from './context/contexts.ts';
-import type { SourceFile } from './errors.ts';
-import type { NetworkMode } from './executor/sandbox.ts';
-import type { Descriptor, Platform } from './image/descriptor.ts';
-import type { OutputSpec } from './output/output-spec.ts';
-import type { Fetched } from './solver/remote-sources.ts';
-import type { RunSettings } from './solver/run-settings.ts';
+import type { ContextPlace, NamedContext } from '../context/contexts.ts';
+import type { SourceFile } from '../errors.ts';
+import type { NetworkMode } from '../executor/sandbox.ts';
+import type { Descriptor, Platform } from '../image/descriptor.ts';
+import type { OutputSpec } from '../output/output-spec.ts';
+import type { Fetched } from '../solver/remote-sources.ts';
+import type { RunSettings } from '../solver/run-settings.ts';
 
 export interface BuildRequest {
   /** The local store. */

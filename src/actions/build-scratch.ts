@@ -1,5 +1,5 @@
 /** A directory for what a build fetches before or while it runs: made when first needed, gone when the build is over. */
-import { type Session, Store } from './store/store.ts';
+import { type Session, Store } from '../store/store.ts';
 
 export class BuildScratch {
   readonly #root: string;

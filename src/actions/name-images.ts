@@ -1,8 +1,8 @@
 /** Names given to images of the local store, and taken away: `kiln tag` and `kiln rmi`. */
-import { BuildError } from './errors.ts';
-import type { Descriptor } from './image/descriptor.ts';
-import { formatReference, type ImageReference, parseReference, withDefaultTag } from './image/reference.ts';
-import type { Store } from './store/store.ts';
+import { BuildError } from '../errors.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import { formatReference, type ImageReference, parseReference, withDefaultTag } from '../image/reference.ts';
+import type { Store } from '../store/store.ts';
 import { findImage, shortName } from './stored-image.ts';
 
 /** Could be the beginning of an image ID. */

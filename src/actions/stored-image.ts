@@ -1,10 +1,10 @@
 /** Images of the local store as commands show them. */
-import type { Descriptor } from './image/descriptor.ts';
-import type { ImageConfig } from './image/image-config.ts';
-import { type ImageManifest, parseManifest, parseManifestDocument } from './image/manifest.ts';
-import { familiarReference, formatReference, parseReference, withDefaultTag } from './image/reference.ts';
-import type { NamedImage } from './store/name-store.ts';
-import type { Store } from './store/store.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import type { ImageConfig } from '../image/image-config.ts';
+import { type ImageManifest, parseManifest, parseManifestDocument } from '../image/manifest.ts';
+import { familiarReference, formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
+import type { NamedImage } from '../store/name-store.ts';
+import type { Store } from '../store/store.ts';
 import { noSuchImage } from './transfer-image.ts';
 
 export interface StoredImage {

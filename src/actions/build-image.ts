@@ -3,33 +3,33 @@
  * can; when a RUN must be executed it goes on inside, with the same request.
  */
 import { join } from 'node:path';
+import { type ContextTrees, contextTrees } from '../context/contexts.ts';
+import type { Download } from '../context/download.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import { parseDockerfile } from '../dockerfile/parse.ts';
+import { requireRunnable } from '../executor/foreign-platform.ts';
+import { digestOf } from '../image/descriptor.ts';
+import { LayerPool } from '../layer/layer-pool.ts';
+import type { BuiltImage } from '../output/finished-image.ts';
+import { writeOutput } from '../output/write-outputs.ts';
+import type { Emit, UntimedEvent } from '../progress/event.ts';
+import type { Connections } from '../registry/connections.ts';
+import { finishImage } from '../solver/finish-image.ts';
+import { ImageResolver } from '../solver/image-resolver.ts';
+import { LayerAccess } from '../solver/layer-access.ts';
+import { StepLayerBlobs } from '../solver/layer-blobs.ts';
+import { prefetch } from '../solver/prefetch.ts';
+import type { RemoteSources } from '../solver/remote-sources.ts';
+import { NeedsNamespace } from '../solver/run-step.ts';
+import { Solver } from '../solver/solver.ts';
+import { type ExecutionEnvironment, SolverContext } from '../solver/solver-context.ts';
+import { squash } from '../solver/squash.ts';
+import { Store } from '../store/store.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
 import { checkPlannedBuild, frontendWarning, toEvent, unusedArguments } from './build-warnings.ts';
-import { type ContextTrees, contextTrees } from './context/contexts.ts';
-import type { Download } from './context/download.ts';
-import type { Dockerfile } from './dockerfile/instruction.ts';
-import { parseDockerfile } from './dockerfile/parse.ts';
-import { requireRunnable } from './executor/foreign-platform.ts';
-import { digestOf } from './image/descriptor.ts';
-import { LayerPool } from './layer/layer-pool.ts';
-import type { BuiltImage } from './output/finished-image.ts';
-import { writeOutput } from './output/write-outputs.ts';
-import type { Emit, UntimedEvent } from './progress/event.ts';
-import type { Connections } from './registry/connections.ts';
 import { fetchNamedContext, openRemoteSources } from './remote-context.ts';
-import { finishImage } from './solver/finish-image.ts';
-import { ImageResolver } from './solver/image-resolver.ts';
-import { LayerAccess } from './solver/layer-access.ts';
-import { StepLayerBlobs } from './solver/layer-blobs.ts';
-import { prefetch } from './solver/prefetch.ts';
-import type { RemoteSources } from './solver/remote-sources.ts';
-import { NeedsNamespace } from './solver/run-step.ts';
-import { Solver } from './solver/solver.ts';
-import { type ExecutionEnvironment, SolverContext } from './solver/solver-context.ts';
-import { squash } from './solver/squash.ts';
-import { Store } from './store/store.ts';
 
 /** What a build is given beside its request: the world, as far as it may touch it. */
 export interface BuildEnvironment {

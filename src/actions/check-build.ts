@@ -1,18 +1,18 @@
 /** The checks without a build: every stage looked into. The network is asked only when an answer hangs on it. */
 
+import type { Warning } from '../dockerfile/checks/collector.ts';
+import type { RuleName } from '../dockerfile/checks/rules.ts';
+import { pinpointWarnings, runChecks } from '../dockerfile/checks/run-checks.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import { parseDockerfile } from '../dockerfile/parse.ts';
+import { BuildError } from '../errors.ts';
+import type { ImageConfig } from '../image/image-config.ts';
+import { buildStageGraph, type InputRef, inputKey, type StageGraph } from '../plan/stage-graph.ts';
+import { ImageResolver, type OpenRepository } from '../solver/image-resolver.ts';
+import { Store } from '../store/store.ts';
 import { imagesOf } from './build-plan.ts';
 import type { BuildRequest } from './build-request.ts';
 import { checkOptionsFor, knowledgeOf } from './build-warnings.ts';
-import type { Warning } from './dockerfile/checks/collector.ts';
-import type { RuleName } from './dockerfile/checks/rules.ts';
-import { pinpointWarnings, runChecks } from './dockerfile/checks/run-checks.ts';
-import type { Dockerfile } from './dockerfile/instruction.ts';
-import { parseDockerfile } from './dockerfile/parse.ts';
-import { BuildError } from './errors.ts';
-import type { ImageConfig } from './image/image-config.ts';
-import { buildStageGraph, type InputRef, inputKey, type StageGraph } from './plan/stage-graph.ts';
-import { ImageResolver, type OpenRepository } from './solver/image-resolver.ts';
-import { Store } from './store/store.ts';
 
 /** What checking found. */
 export interface CheckResult {

@@ -1,19 +1,19 @@
 /** Images between the local store and registries: push and pull. */
 import { availableParallelism } from 'node:os';
-import { BuildError } from './errors.ts';
-import type { Descriptor, Platform } from './image/descriptor.ts';
-import { compressionOf } from './image/descriptor.ts';
-import { formatReference, manifestName, parseReference, withDefaultTag } from './image/reference.ts';
-import { LayerPool } from './layer/layer-pool.ts';
-import type { LayerForm } from './output/output-spec.ts';
-import { pushImage } from './output/registry-output.ts';
-import type { Emit } from './progress/event.ts';
-import type { Connections } from './registry/connections.ts';
-import { ImageResolver } from './solver/image-resolver.ts';
-import { LayerAccess } from './solver/layer-access.ts';
-import { StepLayerBlobs } from './solver/layer-blobs.ts';
-import type { SettledLayer } from './solver/step-layer.ts';
-import { Store } from './store/store.ts';
+import { BuildError } from '../errors.ts';
+import type { Descriptor, Platform } from '../image/descriptor.ts';
+import { compressionOf } from '../image/descriptor.ts';
+import { formatReference, manifestName, parseReference, withDefaultTag } from '../image/reference.ts';
+import { LayerPool } from '../layer/layer-pool.ts';
+import type { LayerForm } from '../output/output-spec.ts';
+import { pushImage } from '../output/registry-output.ts';
+import type { Emit } from '../progress/event.ts';
+import type { Connections } from '../registry/connections.ts';
+import { ImageResolver } from '../solver/image-resolver.ts';
+import { LayerAccess } from '../solver/layer-access.ts';
+import { StepLayerBlobs } from '../solver/layer-blobs.ts';
+import type { SettledLayer } from '../solver/step-layer.ts';
+import { Store } from '../store/store.ts';
 
 export interface TransferOptions {
   readonly root: string;

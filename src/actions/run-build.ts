@@ -1,12 +1,13 @@
 /** A build from outside: as far as it goes without a namespace, then, if a step must run, once more inside one. */
+
+import { BugError } from '../errors.ts';
+import { enterNamespace } from '../executor/namespace.ts';
+import type { NamespaceMessage, NamespaceTask } from '../namespace-main.ts';
+import type { Emit, UntimedEvent } from '../progress/event.ts';
 import { type BuildOutcome, buildImage } from './build-image.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
-import { BugError } from './errors.ts';
-import { enterNamespace } from './executor/namespace.ts';
-import type { NamespaceMessage, NamespaceTask } from './namespace-main.ts';
 import { openRegistry } from './open-registry.ts';
-import type { Emit, UntimedEvent } from './progress/event.ts';
 
 export interface RunBuildOptions {
   readonly emit: Emit;
