@@ -254,6 +254,9 @@ async function mountItems(
     for (const name of tree.list(path)) descend(path === '' ? name : `${path}/${name}`);
   };
   descend(top);
+  // A source that is itself a symlink is shown under its own name too, so that it can be resolved in the mount.
+  const named = toByteString(source).replaceAll(/^(?:\.?\/)+|\/+$/g, '');
+  if (named !== top && tree.lstat(named)?.type === 'symlink') add(named);
   return items;
 }
 
