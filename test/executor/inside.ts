@@ -114,7 +114,7 @@ export function busyboxRoot(path: string, user: TestUser): string {
   for (const name of ['bin', 'etc', 'tmp', 'root']) mkdirSync(join(path, name), { recursive: true });
   chmodSync(join(path, 'tmp'), 0o1777);
   cpSync('/bin/busybox', join(path, 'bin/busybox'));
-  const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
+  const applets = execFileSync('busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
   for (const applet of applets) if (applet !== 'busybox') symlinkSync('busybox', join(path, 'bin', applet));
   if (user !== 'root') execFileSync('chown', ['-R', `${user}:${user}`, path]);
   return path;
