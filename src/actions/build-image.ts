@@ -210,6 +210,7 @@ async function solveOne(
       labels: request.labels,
       now: context.timestamp(),
       epoch: request.epoch === undefined ? undefined : context.timestamp(),
+      wanted: request.platformGiven ? planned.platform : undefined,
     }),
   };
   const { config, layers } = request.squash

@@ -21,6 +21,8 @@ export interface BuildRequest {
   readonly buildArgs: ReadonlyMap<string, string>;
   /** One, or several for an image index. */
   readonly targetPlatforms: readonly Platform[];
+  /** True when --platform named them; else the host's stands in. */
+  readonly platformGiven: boolean;
   readonly hostPlatform: Platform;
   /** Architectures whose programs run here by an emulator. */
   readonly emulated: readonly string[];

@@ -74,7 +74,8 @@ export async function toBuildRequest(
   });
   const names = (flags.tag ?? []).map(fullName);
   const outputs = outputsOf(flags, names);
-  const targetPlatforms = platformsOf(flags.platform, host);
+  const platforms = flags.platform ?? (env.DOCKER_DEFAULT_PLATFORM || undefined)?.split(',');
+  const targetPlatforms = platformsOf(platforms, host);
   if (targetPlatforms.length > 1) refuseSinglePlatform(outputs);
   const jobs = flags.jobs ?? Math.max(4, availableParallelism() * 2);
   return {
@@ -84,6 +85,7 @@ export async function toBuildRequest(
     target: flags.target,
     buildArgs,
     targetPlatforms,
+    platformGiven: platforms !== undefined,
     hostPlatform: host,
     emulated: emulatedArchitectures(),
     labels: Object.fromEntries((flags.label ?? []).map((text) => keyValue('--label', text))),

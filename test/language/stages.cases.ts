@@ -148,6 +148,27 @@ const platforms: LanguageCase[] = [
     image: { architecture: 'arm64', os: 'linux' },
   },
   {
+    name: '--platform goes into the config over what FROM --platform took',
+    dockerfile: 'FROM --platform=$BUILDPLATFORM @busybox\nCOPY f /f\n',
+    args: ['--platform', 'linux/arm/v7'],
+    context: { f: 'f' },
+    files: { f: file('f'), 'bin/busybox': {} },
+    image: { architecture: 'arm', os: 'linux', variant: 'v7' },
+  },
+  {
+    name: 'without --platform the image is for what its base is for',
+    dockerfile: 'FROM @busybox\nCOPY f /f\n',
+    context: { f: 'f' },
+    image: { architecture: 'amd64', os: 'linux' },
+  },
+  {
+    name: 'DOCKER_DEFAULT_PLATFORM stands in for --platform',
+    dockerfile: 'FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\n',
+    env: { DOCKER_DEFAULT_PLATFORM: 'linux/s390x' },
+    image: { architecture: 's390x' },
+    config: { Labels: { p: 'linux/s390x' } },
+  },
+  {
     name: 'FROM --platform that is none',
     dockerfile: 'FROM --platform=a/b/c/d/e scratch\n',
     error: fails('DOCKERFILE_PLATFORM', 2, { line: 1 }),
