@@ -14,6 +14,7 @@ import type { BuiltImage } from '../output/finished-image.ts';
 import { writeOutput } from '../output/write-outputs.ts';
 import type { Emit, UntimedEvent } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
+import { BorrowedRecords } from '../solver/borrowed-records.ts';
 import { finishImage } from '../solver/finish-image.ts';
 import { ImageResolver } from '../solver/image-resolver.ts';
 import { LayerAccess } from '../solver/layer-access.ts';
@@ -145,6 +146,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   if (environment.execution !== undefined) pool.warm();
   const stop = new AbortController();
   const signal = AbortSignal.any([environment.signal, stop.signal]);
+  const borrowed = new BorrowedRecords(store);
   const access = new LayerAccess({
     store,
     pool,
@@ -170,6 +172,8 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       clock,
       epoch: request.epoch,
       jobs: request.jobs,
+      recordSources: [],
+      borrowed,
     });
     const images: BuiltImage[] = [];
     for (const planned of plans) images.push(await solveOne(planned, { ...work, context, access, pool }));
@@ -187,6 +191,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     const imageId = images.length === 1 ? ownId : (manifest?.digest ?? ownId);
     return { imageId, manifest, names: [...new Set(names)], ...context.counts };
   } finally {
+    borrowed.keep();
     await pool.close();
     access.close();
   }

@@ -1,47 +1,61 @@
 /** What a step reads, as parts of its key: by definition (keys of producers) or by content (digests of bytes). */
 import { digestOf, type KeyPart } from '../image/descriptor.ts';
 import type { PlannedMount, RunStep, TransferSource, TransferStep } from '../plan/step.ts';
+import type { FileList } from '../store/file-lists.ts';
 import { remoteIdentity } from './remote-files.ts';
-import { digestMountSource } from './run-mounts.ts';
+import { listMountSource } from './run-mounts.ts';
 import type { SolverContext } from './solver-context.ts';
 import { chainsOf, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
-import { digestMatches, matchesOf } from './step-sources.ts';
+import { listMatches, matchesOf } from './step-sources.ts';
+
+/** Parts of a key, and the lists of files that digests among them stand for. */
+export interface StepInputs {
+  readonly parts: readonly KeyPart[];
+  readonly lists: readonly FileList[];
+}
 
 /** Identities of inputs by how they were made; contexts by their bytes. */
-export function definitionInputs(context: SolverContext, request: StepRequest): Promise<KeyPart[]> {
+export function definitionInputs(context: SolverContext, request: StepRequest): Promise<StepInputs> {
   return inputs(context, request, 'definition');
 }
 
 /** Identities of inputs by their bytes alone. Waits for producers. */
-export function contentInputs(context: SolverContext, request: StepRequest): Promise<KeyPart[]> {
+export function contentInputs(context: SolverContext, request: StepRequest): Promise<StepInputs> {
   return inputs(context, request, 'content');
 }
 
 type Level = 'definition' | 'content';
 
-async function inputs(context: SolverContext, request: StepRequest, level: Level): Promise<KeyPart[]> {
+/** One input: what stands for it in the key. */
+type Identity = string | FileList;
+
+async function inputs(context: SolverContext, request: StepRequest, level: Level): Promise<StepInputs> {
   const { step } = request;
-  if (step.kind === 'transfer') {
-    const parts: KeyPart[] = [];
-    for (const [index, source] of step.sources.entries()) {
-      parts.push([`source ${index}`, await sourceIdentity(context, { ...request, step, source, level })]);
-    }
-    return parts;
-  }
-  if (step.kind !== 'run') return [];
   const parts: KeyPart[] = [];
-  for (const mount of step.mounts) {
-    const identity = await mountIdentity(context, { ...request, step, mount, level });
-    if (identity !== undefined) parts.push([`mounted at ${mount.target}`, identity]);
+  const lists: FileList[] = [];
+  const add = (name: string, identity: Identity): void => {
+    if (typeof identity !== 'string') lists.push(identity);
+    parts.push([name, typeof identity === 'string' ? identity : JSON.stringify(['files', identity.digest])]);
+  };
+  if (step.kind === 'transfer') {
+    for (const [index, source] of step.sources.entries()) {
+      add(`source ${index}`, await sourceIdentity(context, { ...request, step, source, level }));
+    }
   }
-  return parts;
+  if (step.kind === 'run') {
+    for (const mount of step.mounts) {
+      const identity = await mountIdentity(context, { ...request, step, mount, level });
+      if (identity !== undefined) add(`mounted at ${mount.target}`, identity);
+    }
+  }
+  return { parts, lists };
 }
 
 async function sourceIdentity(
   context: SolverContext,
   request: StepRequest & { step: TransferStep; source: TransferSource; level: Level },
-): Promise<string> {
+): Promise<Identity> {
   const { step, source, level, stageOf } = request;
   switch (source.kind) {
     case 'inline':
@@ -54,7 +68,7 @@ async function sourceIdentity(
       if (level === 'definition' && from !== 'context' && from.kind !== 'context') {
         return JSON.stringify(['from', (await stageOf(from)).key, source.pattern]);
       }
-      return JSON.stringify(['files', digestMatches(await matchesOf(context, { step, source, stageOf }))]);
+      return listMatches(await matchesOf(context, { step, source, stageOf }));
     }
   }
 }
@@ -62,11 +76,11 @@ async function sourceIdentity(
 async function mountIdentity(
   context: SolverContext,
   { step, mount, level, stageOf }: StepRequest & { step: RunStep; mount: PlannedMount; level: Level },
-): Promise<string | undefined> {
+): Promise<Identity | undefined> {
   const { from } = mount;
   if (from === undefined || (mount.mount.type !== 'bind' && mount.mount.type !== 'cache')) return undefined;
   if (from === 'context' || from.kind === 'context')
-    return digestMountSource(context, { step, mount, stageOf });
+    return listMountSource(context, { step, mount, stageOf });
   const state = await stageOf(from);
   return level === 'definition' ? state.key : chainsOf(await settle(state.layers)).at(-1);
 }

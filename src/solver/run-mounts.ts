@@ -4,10 +4,10 @@ import { basename, join } from 'node:path';
 import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
-import type { Digest } from '../image/descriptor.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
 import type { PlannedMount, RunStep } from '../plan/step.ts';
+import type { FileList } from '../store/file-lists.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
 import { relayAgent } from './agent-relay.ts';
@@ -16,7 +16,7 @@ import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import { chainsOf, type StepLayer, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
-import { digestMatches, type StageOf, treeOf } from './step-sources.ts';
+import { listMatches, type StageOf, treeOf } from './step-sources.ts';
 
 export interface PreparedMounts {
   readonly mounts: readonly SandboxMount[];
@@ -179,7 +179,7 @@ async function seedIdentity(context: SolverContext, { step, planned, stageOf }: 
   const { from } = planned;
   if (from === undefined) return '';
   if (from === 'context' || from.kind === 'context')
-    return digestMountSource(context, { step, mount: planned, stageOf });
+    return (await listMountSource(context, { step, mount: planned, stageOf })).digest;
   return chainsOf(await settle((await stageOf(from)).layers)).at(-1) ?? 'scratch';
 }
 
@@ -260,11 +260,11 @@ async function mountItems(
   return items;
 }
 
-/** Digest of what a bind mount of a context shows. */
-export async function digestMountSource(context: SolverContext, request: MountSource): Promise<Digest> {
+/** The files that a bind mount of a context shows. */
+export async function listMountSource(context: SolverContext, request: MountSource): Promise<FileList> {
   const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
   const items = await mountItems(context, request);
   const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
   const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
-  return digestMatches([{ tree, path: '', name: '', entry: root, files }]);
+  return listMatches([{ tree, path: '', name: '', entry: root, files }]);
 }

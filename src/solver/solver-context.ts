@@ -6,9 +6,11 @@ import type { FileTree } from '../layer/file-tree.ts';
 import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { Store } from '../store/store.ts';
+import type { BorrowedRecords } from './borrowed-records.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { JobSlots } from './job-slots.ts';
 import type { LayerAccess } from './layer-access.ts';
+import type { RecordSource, SolvedStep } from './record-source.ts';
 import type { RemoteSources } from './remote-sources.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { StepReporter } from './step-reporter.ts';
@@ -33,6 +35,12 @@ export interface SolverOptions {
   /** SOURCE_DATE_EPOCH, seconds. */
   readonly epoch: number | undefined;
   readonly jobs: number;
+  /** Asked in order for what the local store has no record of. */
+  readonly recordSources: readonly RecordSource[];
+  /** Hits of those, until their layers are here. */
+  readonly borrowed: BorrowedRecords;
+  /** Told of every step once it is looked up or begun. */
+  readonly onStep?: ((step: SolvedStep) => void) | undefined;
 }
 
 /** What it takes to run processes in root filesystems. */

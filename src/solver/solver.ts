@@ -60,9 +60,12 @@ export class Solver {
       const label = labelOf(step);
       const request = { step, state, plan, stageOf: (input: InputRef) => this.#stateOf(input) };
       const found = await lookUp(this.#context, request);
+      const solved = { step, stage: plan.stage.index, records: found.records };
       if (found.hit !== undefined) {
+        const settled = Promise.resolve(found.hit);
         this.#context.reportCached(label);
-        state = { ...found.hit, key: found.key };
+        this.#context.options.onStep?.({ ...solved, cached: true, layer: settled });
+        state = { layers: [...state.layers, { settled }], key: found.key };
         continue;
       }
       const layer = await this.#context.runStep(label, (reporter) =>
@@ -71,6 +74,7 @@ export class Solver {
       const settled = layer.settled.then((result) => remember(this.#context, found, result));
       // A failure surfaces where the stage is waited for; until then it must not count as unhandled.
       settled.catch(() => undefined);
+      this.#context.options.onStep?.({ ...solved, cached: false, layer: settled });
       state = {
         layers: [...state.layers, { ...layer, settled }],
         key: found.key,

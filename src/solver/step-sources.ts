@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { cleanPath, IgnoreMatcher } from '../dockerfile/ignore.ts';
 import { BuildError } from '../errors.ts';
-import type { Digest } from '../image/descriptor.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
 import type { TransferSource, TransferStep } from '../plan/step.ts';
+import type { FileList } from '../store/file-lists.ts';
 import type { PatternSet } from './pattern-set.ts';
 import { type SelectedFile, type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
@@ -80,9 +80,21 @@ export function patternSet(list: readonly string[]): PatternSet {
   return new IgnoreMatcher(list.map((pattern) => clean(pattern).replace(/^(!?)\//, '$1')));
 }
 
-/** Digest over everything matched: names, kinds, modes, owners, attributes, link targets and bytes; never times. */
-export function digestMatches(matches: readonly SourceMatch[]): Digest {
+/** Everything matched as one list: names, kinds, modes, owners, attributes, link targets and bytes; never times. */
+export function listMatches(matches: readonly SourceMatch[]): FileList {
+  let list = lists.get(matches);
+  if (list === undefined) {
+    list = makeList(matches);
+    lists.set(matches, list);
+  }
+  return list;
+}
+
+const lists = new WeakMap<readonly SourceMatch[], FileList>();
+
+function makeList(matches: readonly SourceMatch[]): FileList {
   const hash = createHash('sha256');
+  const pieces: string[] = [];
   let text = '';
   for (const match of matches) {
     text += `match ${JSON.stringify(match.name)}\n`;
@@ -91,11 +103,13 @@ export function digestMatches(matches: readonly SourceMatch[]): Digest {
       // Handed over in pieces: a call for each file would cost more than the hashing.
       if (text.length < HASH_PIECE) continue;
       hash.update(text);
+      pieces.push(text);
       text = '';
     }
   }
   hash.update(text);
-  return `sha256:${hash.digest('hex')}`;
+  pieces.push(text);
+  return { digest: `sha256:${hash.digest('hex')}`, pieces };
 }
 
 const HASH_PIECE = 64 << 10;

@@ -1,8 +1,8 @@
 /** Cache records and downloads as the collector sees them: one file each, with its last use. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ChainId, chainId, type Digest, isDigest } from '../image/descriptor.ts';
-import type { CacheRecord } from './record-store.ts';
+import { type ChainId, chainId, type Descriptor, type Digest, isDigest } from '../image/descriptor.ts';
+import { type CacheRecord, fileListsOf } from './record-store.ts';
 import type { Store } from './store.ts';
 
 export interface CacheEntry {
@@ -14,6 +14,10 @@ export interface CacheEntry {
   readonly digest: Digest;
   /** Key and parent's key of a step's record. */
   readonly step?: { readonly key: string; readonly parent: string } | undefined;
+  /** The blob its layer came as, where it came from elsewhere. */
+  readonly blob?: Descriptor | undefined;
+  /** Lists of files that its parts name. */
+  readonly fileLists?: readonly Digest[] | undefined;
 }
 
 export interface CacheListing {
@@ -33,13 +37,19 @@ export function listCache(store: Store): CacheListing {
     for (const name of readdirSync(join(cache, folder))) {
       const path = join(cache, folder, name);
       const entry = read(path);
-      const size = entry === undefined ? undefined : store.blobs.size(entry.digest);
-      if (entry === undefined || size === undefined || (entry.bytes ?? size) !== size) broken.push(path);
+      if (entry === undefined || !isHere(store, entry)) broken.push(path);
       else entries.push(entry);
     }
   }
   entries.sort((a, b) => b.lastUse - a.lastUse);
   return { entries, broken };
+}
+
+/** True while the bytes of an entry's layer or download are here, as its tar or as the blob it came as. */
+function isHere(store: Store, { digest, bytes, blob }: CacheEntry & { bytes: number | undefined }): boolean {
+  const size = store.blobs.size(digest);
+  if (size !== undefined && (bytes ?? size) === size) return true;
+  return blob !== undefined && store.blobs.size(blob.digest) === blob.size;
 }
 
 function read(path: string): (CacheEntry & { bytes: number | undefined }) | undefined {
@@ -52,7 +62,16 @@ function read(path: string): (CacheEntry & { bytes: number | undefined }) | unde
     if (!isDigest(record.layer?.diffId)) return undefined;
     const parent = record.parts?.find(([name]) => name === 'parent')?.[1] ?? '';
     const step = { key: record.key ?? '', parent };
-    return { ...common, digest: record.layer.diffId, step, bytes: record.layer.tarSize };
+    const { diffId, tarSize, blob } = record.layer;
+    const fileLists = fileListsOf(record.parts ?? []);
+    return {
+      ...common,
+      digest: diffId,
+      step,
+      bytes: tarSize,
+      fileLists,
+      blob: isDigest(blob?.digest) ? blob : undefined,
+    };
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@
  * a living process has made or used since its session began stays whatever leads to it. Marking and sweeping happen
  * under the index lock, in which no session opens and no name changes; slow removal happens after it, in a session.
  */
-import { lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import { type ChainId, hexOf } from '../image/descriptor.ts';
@@ -57,6 +57,9 @@ export function collectGarbage(store: Store, options: GarbageOptions): GarbageRe
   }
 }
 
+/** Folders whose files are garbage one by one, and what each file is. */
+const SWEPT: Readonly<Record<string, Garbage['kind']>> = { layers: 'layer', 'cache/trees': 'record' };
+
 /** Where the garbage is now; a size that is not given is measured there. */
 interface Found extends Omit<Garbage, 'size'> {
   readonly path: string;
@@ -86,6 +89,7 @@ class Collection {
     this.#sweepRecords();
     this.#sweepSnapshots();
     this.#sweepFolder('layers', ({ layers }) => layers);
+    this.#sweepFolder(join('cache', 'trees'), ({ fileLists }) => fileLists);
     this.#sweepFolder(join('blobs', 'sha256'), ({ blobs }) => blobs);
     this.#sweepLeftovers();
     return this.#found;
@@ -138,7 +142,8 @@ class Collection {
   #sweepFolder(folder: string, liveOf: (live: LiveSet) => ReadonlySet<string>): void {
     const directory = join(this.#store.root, folder);
     const live = liveOf(this.#live);
-    const kind = folder === 'layers' ? 'layer' : 'blob';
+    const kind = SWEPT[folder] ?? 'blob';
+    if (!existsSync(directory)) return;
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       if (!live.has(name.slice(0, 64)) && !this.#isYoung(path)) this.#remove(kind, path);
@@ -190,7 +195,9 @@ function addedSize(
   { entry, chain }: { entry: CacheEntry; chain: ChainId | undefined },
 ): number {
   let size = entry.size;
-  if (!live.blobs.has(hexOf(entry.digest))) size += store.blobs.size(entry.digest) ?? 0;
+  for (const digest of [entry.digest, ...(entry.blob === undefined ? [] : [entry.blob.digest])]) {
+    if (!live.blobs.has(hexOf(digest))) size += store.blobs.size(digest) ?? 0;
+  }
   if (chain !== undefined && !live.chains.has(hexOf(chain))) {
     const directory = store.layers.peekSnapshot(chain);
     if (directory !== undefined) size += treeSize(directory).size;

@@ -19,6 +19,7 @@ export class LiveSet {
   readonly blobs = new Set<string>();
   readonly layers = new Set<string>();
   readonly chains = new Set<string>();
+  readonly fileLists = new Set<string>();
   readonly #store: Store;
   readonly #variants: ReadonlyMap<string, readonly string[]>;
 
@@ -58,8 +59,10 @@ export class LiveSet {
   }
 
   /** Marks what a cache record names. `chain` is the stack that its layer is the top of, where that is known. */
-  markEntry({ digest }: CacheEntry, chain: ChainId | undefined): void {
+  markEntry({ digest, blob, fileLists = [] }: CacheEntry, chain: ChainId | undefined): void {
     this.#markLayer(digest, chain);
+    if (blob !== undefined) this.blobs.add(hexOf(blob.digest));
+    for (const list of fileLists) this.fileLists.add(hexOf(list));
   }
 
   #markLayer(diffId: DiffId, chain: ChainId | undefined): void {

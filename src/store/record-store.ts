@@ -1,8 +1,16 @@
 /** Cache records: a key, the parts it was made of, and the layer the step gave. One small file a key. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
-import { type CacheKey, type DiffId, hexOf, isDigest, type KeyPart } from '../image/descriptor.ts';
+import {
+  type CacheKey,
+  type Descriptor,
+  type DiffId,
+  type Digest,
+  hexOf,
+  isDigest,
+  type KeyPart,
+} from '../image/descriptor.ts';
 import { makeDirectories, touch, writeFileAtomic } from '../system/files.ts';
 
 /** The result of a step. */
@@ -12,6 +20,8 @@ export interface CachedLayer {
   readonly tarSize: number;
   /** RFC 3339: when the step ran. */
   readonly created: string;
+  /** The blob it came as, when it came from elsewhere: then the store may hold that instead of the tar. */
+  readonly blob?: Descriptor | undefined;
 }
 
 export interface CacheRecord {
@@ -20,6 +30,16 @@ export interface CacheRecord {
   readonly layer: CachedLayer;
   /** The step's key over the bytes it read, where it has one: what the next step's key is built on. */
   readonly contentKey?: CacheKey | undefined;
+}
+
+/** Digests of the lists of files that a record's parts name. */
+export function fileListsOf(parts: readonly KeyPart[]): Digest[] {
+  return parts.flatMap(([name, value]) => {
+    const digest = /^(?:source|mounted)/.test(name)
+      ? /^\["files","(sha256:[0-9a-f]{64})"\]$/.exec(value)?.[1]
+      : '';
+    return isDigest(digest) ? [digest] : [];
+  });
 }
 
 export class RecordStore {
@@ -33,14 +53,37 @@ export class RecordStore {
 
   /** The record of a key; undefined when there is none or it cannot be read as one. */
   get(key: CacheKey): CacheRecord | undefined {
+    const record = this.peek(key);
+    // Its last use orders records when the cache is trimmed.
+    return record !== undefined && touch(this.#path(key)) ? record : undefined;
+  }
+
+  /** Like `get`, for who only looks. */
+  peek(key: CacheKey): CacheRecord | undefined {
+    const record = this.#read(this.#path(key));
+    return record?.key === key ? record : undefined;
+  }
+
+  #read(path: string): CacheRecord | undefined {
     try {
-      const record = JSON.parse(readFileSync(this.#path(key), 'utf8')) as CacheRecord;
-      const valid = record.key === key && isDigest(record.layer?.diffId);
-      // Its last use orders records when the cache is trimmed.
-      return valid && touch(this.#path(key)) ? record : undefined;
+      const record = JSON.parse(readFileSync(path, 'utf8')) as CacheRecord;
+      const { key, layer, parts } = record;
+      return isDigest(key) && isDigest(layer?.diffId) && Array.isArray(parts) ? record : undefined;
     } catch (error) {
-      if (error instanceof SyntaxError || systemErrorCode(error) === 'ENOENT') return undefined;
+      const code = systemErrorCode(error);
+      if (error instanceof SyntaxError || error instanceof TypeError || code === 'ENOENT') return undefined;
       throw error;
+    }
+  }
+
+  /** Every record that can be read; what a build does not use for long is not marked as used by this. */
+  *list(): Generator<CacheRecord> {
+    for (const folder of readdirSync(this.#directory)) {
+      if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+      for (const name of readdirSync(join(this.#directory, folder))) {
+        const record = this.#read(join(this.#directory, folder, name));
+        if (record !== undefined && hexOf(record.key) === name) yield record;
+      }
     }
   }
 

@@ -4,7 +4,7 @@
  *   oci-layout, index.json, blobs/sha256/…   the layout
  *   layers/      tables of contents and known compressed forms of layers, by DiffID
  *   snapshots/   unpacked layers (overlay upper directories); chains/ names them by ChainID
- *   cache/       cache records; mounts/ holds cache mounts
+ *   cache/       cache records, and in trees/ the lists of files that they name; mounts/ holds cache mounts
  *   tmp/         work in progress; one locked directory a process
  *
  * Everything is written under tmp/ and renamed, so a reader never sees half a file and a crash loses only what was
@@ -17,6 +17,7 @@ import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } f
 import { lockFile } from '../system/libc.ts';
 import { BlobStore } from './blob-store.ts';
 import { DownloadStore } from './download-store.ts';
+import { FileLists } from './file-lists.ts';
 import { LayerStore } from './layer-store.ts';
 import { NameStore } from './name-store.ts';
 import { RecordStore } from './record-store.ts';
@@ -33,6 +34,7 @@ export class Store {
   readonly layers: LayerStore;
   readonly records: RecordStore;
   readonly downloads: DownloadStore;
+  readonly fileLists: FileLists;
 
   private constructor(root: string) {
     this.root = root;
@@ -41,6 +43,7 @@ export class Store {
     this.layers = new LayerStore(root);
     this.records = new RecordStore(root);
     this.downloads = new DownloadStore(root);
+    this.fileLists = new FileLists(root);
   }
 
   /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */

@@ -153,3 +153,32 @@ test('beside a session, what is younger than it or ten minutes, or was used sinc
   expect(prune(store, { all: true, now: Date.now() + 1_200_000 }).removed).toEqual([]);
   expect([fresh, cached].every((digest) => store.blobs.has(digest))).toBe(true);
 });
+
+test('lists of files stay as long as a record names them', async () => {
+  const store = openStore();
+  const list = (text: string) => ({ digest: digestOf(text), pieces: [text.slice(0, 3), text.slice(3)] });
+  const [named, orphan] = [list('"a" file 420 0:0\n'), list('"b" file 420 0:0\n')];
+  await Promise.all([named, orphan].map((each) => store.fileLists.put(each)));
+  const diffId = addLayer(store, 'layer');
+  const parts = [['source 0', JSON.stringify(['files', named.digest])]] as const;
+  store.records.put({ key: digestOf('key'), parts, layer: { diffId, tarSize: 5, created: '' } });
+  expect(prune(store).removed.map(({ name }) => name)).toEqual([hexOf(orphan.digest)]);
+  expect(store.fileLists.get(named.digest)).toBe('"a" file 420 0:0\n');
+  expect(store.fileLists.get(orphan.digest)).toBeUndefined();
+  writeFileSync(join(store.root, 'cache/trees', hexOf(orphan.digest)), 'no list');
+  expect(store.fileLists.get(orphan.digest)).toBeUndefined();
+});
+
+test('a record whose layer came as a blob stays while the blob is there, and keeps it', () => {
+  const store = openStore();
+  const content = 'as fetched';
+  const digest = store.blobs.write(content);
+  const blob = { mediaType: MEDIA_TYPE.ociLayerGzip, digest, size: content.length };
+  const key = digestOf('step');
+  const layer = { diffId: digestOf('its tar'), tarSize: 1000, created: '', blob };
+  store.records.put({ key, parts: [['parent', 'scratch']], layer });
+  expect(prune(store).removed).toEqual([]);
+  expect(store.records.get(key)?.layer).toEqual(layer);
+  rmSync(store.blobs.path(digest));
+  expect(prune(store).removed).toMatchObject([{ kind: 'record', name: hexOf(key) }]);
+});
