@@ -4,6 +4,7 @@ const LAYERS = {
   image: [],
   dockerfile: [],
   progress: ['image'],
+  format: ['progress'],
   plan: ['dockerfile', 'image'],
   layer: ['image', 'system'],
   snapshot: ['layer', 'system'],
@@ -54,9 +55,9 @@ module.exports = {
     ...layerRules,
     {
       name: 'pure-folders',
-      comment: 'dockerfile, plan and image decide; they do no I/O. Pass data in.',
+      comment: 'dockerfile, plan, image and format decide; they do no I/O. Pass data in.',
       severity: 'error',
-      from: { path: '^src/(dockerfile|plan|image)/' },
+      from: { path: '^src/(dockerfile|plan|image|format)/' },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
     },
     {

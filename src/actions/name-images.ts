@@ -3,7 +3,7 @@ import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { formatReference, type ImageReference, parseReference, withDefaultTag } from '../image/reference.ts';
 import type { Store } from '../store/store.ts';
-import { findImage, shortName } from './stored-image.ts';
+import { findImage, type StoredImage, shortName } from './stored-image.ts';
 
 /** Could be the beginning of an image ID. */
 const ID = /^(?:sha256:)?[0-9a-f]{4,64}$/;
@@ -25,27 +25,38 @@ export function tagImage(
   store.names.set(names, descriptor, now);
 }
 
+/** What `untagImage` did, as lines for the reader. */
+export type Untagged = { readonly kind: 'untagged' | 'deleted'; readonly name: string };
+
 /**
- * Takes names away and returns them in short form. An ID stands for all names of its image, which takes `force` when
- * there are several. With `force`, an image that is not there is no error. Throws STORE_NO_IMAGE, STORE_SEVERAL_NAMES.
+ * Takes names away. An ID stands for all names of its image, which takes `force` when there are several; an image
+ * without a name is forgotten. With `force`, an image that is not there is no error. Throws STORE_NO_IMAGE,
+ * STORE_SEVERAL_NAMES, STORE_AMBIGUOUS_ID.
  */
-export function untagImage(store: Store, text: string, { force }: { readonly force: boolean }): string[] {
+export function untagImage(store: Store, text: string, { force }: { readonly force: boolean }): Untagged[] {
   const found = named(store, text);
-  if (found !== undefined) return store.names.remove([found.name]).map(shortName);
-  let names: readonly string[];
+  if (found !== undefined) return remove(store, [found.name]);
+  let image: StoredImage;
   try {
-    ({ names } = findImage(store, text));
+    image = findImage(store, text);
   } catch (error) {
     if (force && error instanceof BuildError && error.code === 'STORE_NO_IMAGE') return [];
     throw error;
   }
+  const { names, descriptor, manifest } = image;
   if (names.length > 1 && !force) {
     const known = names.map(shortName).join(', ');
     throw new BuildError('STORE_SEVERAL_NAMES', `image ${text} has several names: ${known}`, {
       suggestions: ['Remove them by name, or all of them with -f.'],
     });
   }
-  return store.names.remove(names).map(shortName);
+  if (names.length > 0) return remove(store, names);
+  store.names.drop(descriptor.digest);
+  return [{ kind: 'deleted', name: manifest.config.digest }];
+}
+
+function remove(store: Store, names: readonly string[]): Untagged[] {
+  return store.names.remove(names).map((name) => ({ kind: 'untagged', name: shortName(name) }));
 }
 
 /** What a name stands for. Other images are not looked at, so that a damaged one is in nobody's way. */

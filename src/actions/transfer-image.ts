@@ -14,6 +14,7 @@ import { LayerAccess } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
 import { Store } from '../store/store.ts';
+import { noSuchImage } from './stored-image.ts';
 
 export interface TransferOptions {
   readonly root: string;
@@ -140,11 +141,4 @@ async function pullInto(store: Store, name: string, options: TransferOptions): P
   store.names.set([full], described, new Date(clock()));
   emit({ type: 'step-finished', step, outcome: 'done', duration: clock() - began });
   return image.descriptor;
-}
-
-/** The error for a name that the store does not know. */
-export function noSuchImage(name: string): BuildError {
-  return new BuildError('STORE_NO_IMAGE', `no image named ${name} in the local store`, {
-    suggestions: ['See kiln images; build it with -t, or pull it.'],
-  });
 }

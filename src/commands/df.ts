@@ -1,7 +1,8 @@
 import * as Flags from '@oclif/core/flags';
+import { renderTable } from '../format/table.ts';
+import { formatSize } from '../format/units.ts';
 import type { StoreUsage } from '../store/store-usage.ts';
 import { KilnCommand } from './kiln-command.ts';
-import { formatSize, renderTable } from './table.ts';
 
 export default class Df extends KilnCommand {
   static override description =

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import type { Check } from '../executor/probe.ts';
+import { renderTable } from '../format/table.ts';
 import { KilnCommand } from './kiln-command.ts';
-import { renderTable } from './table.ts';
 
 export default class Doctor extends KilnCommand {
   static override description = 'Check what this machine allows, and say how to mend what it does not.';

@@ -1,5 +1,5 @@
 import * as Args from '@oclif/core/args';
-import type { StoredImage } from '../actions/stored-image.ts';
+import * as Flags from '@oclif/core/flags';
 import { KilnCommand } from './kiln-command.ts';
 
 export default class Inspect extends KilnCommand {
@@ -7,40 +7,41 @@ export default class Inspect extends KilnCommand {
 
   static override strict = false;
 
+  static override usage = 'inspect NAME… [-f FORMAT]';
+
   static override args = {
-    image: Args.string({ description: 'name or ID of an image in the local store', required: true }),
+    name: Args.string({ description: 'name or ID of an image in the local store', required: true }),
+  };
+
+  static override flags = {
+    format: Flags.string({
+      char: 'f',
+      description: 'json (on one line), or a Go template such as "{{json .Config.Env}}"',
+      helpValue: 'FORMAT',
+    }),
+    type: Flags.string({ description: 'what to look for', options: ['image'] }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Inspect);
-    const [{ Store }, { findImage, shortName }] = await Promise.all([
+    const [{ Store }, { findImage }, { imageDetails }, { renderDetails }] = await Promise.all([
       import('../store/store.ts'),
       import('../actions/stored-image.ts'),
+      import('../actions/image-details.ts'),
+      import('../format/listing.ts'),
     ]);
     const store = Store.open(this.storeRoot(flags.root));
-    const images = (argv as string[]).map((name) => describe(findImage(store, name), shortName));
-    process.stdout.write(`${JSON.stringify(images, undefined, 4)}\n`);
+    const found: object[] = [];
+    let failure: unknown;
+    for (const name of argv as string[]) {
+      try {
+        found.push(imageDetails(findImage(store, name)));
+      } catch (error) {
+        // The others are shown all the same; the first failure is told at the end.
+        failure ??= error;
+      }
+    }
+    process.stdout.write(renderDetails(found, flags.format));
+    if (failure !== undefined) throw failure;
   }
-}
-
-/** The fields and names of `docker image inspect`, with the OCI manifest beside them. */
-function describe(image: StoredImage, shortName: (name: string) => string): object {
-  const { config, manifest, descriptor, names, size } = image;
-  const repository = (name: string): string => shortName(name).replace(/:[^:/]*$/, '');
-  return {
-    Id: manifest.config.digest,
-    RepoTags: names.map(shortName),
-    RepoDigests: [...new Set(names.map((name) => `${repository(name)}@${descriptor.digest}`))],
-    Comment: config.history?.at(-1)?.comment ?? '',
-    Created: config.created,
-    Author: config.author ?? '',
-    Config: config.config ?? {},
-    Architecture: config.architecture,
-    ...(config.variant === undefined ? {} : { Variant: config.variant }),
-    Os: config.os,
-    Size: size,
-    RootFS: { Type: 'layers', Layers: config.rootfs.diff_ids },
-    Descriptor: descriptor,
-    Manifest: manifest,
-  };
 }

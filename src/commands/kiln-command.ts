@@ -43,6 +43,11 @@ export abstract class KilnCommand extends Command {
     return join(XDG_DATA_HOME || join(HOME || homedir(), '.local', 'share'), 'kiln');
   }
 
+  /** Columns that a table may take; undefined where nobody looks on, so that nothing is shortened. */
+  protected outputWidth(): number | undefined {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  }
+
   /** Signals as abort signals: the first asks for an orderly end, the second for an end at once. */
   protected interruption(): { readonly signal: AbortSignal; readonly killSignal: AbortSignal } {
     const first = new AbortController();

@@ -1,8 +1,8 @@
 import * as Flags from '@oclif/core/flags';
+import { formatSize } from '../format/units.ts';
 import type { GarbageReport } from '../store/collect-garbage.ts';
 import { parseSize, usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
-import { formatSize } from './table.ts';
 
 export default class Prune extends KilnCommand {
   static override description = 'Remove from the local store what no image and no cache record needs.';

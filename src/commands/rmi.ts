@@ -30,8 +30,9 @@ export default class Rmi extends KilnCommand {
     let failure: unknown;
     for (const image of argv as string[]) {
       try {
-        const names = untagImage(store, image, { force: flags.force });
-        process.stdout.write(names.map((name) => `Untagged: ${name}\n`).join(''));
+        for (const { kind, name } of untagImage(store, image, { force: flags.force })) {
+          process.stdout.write(`${kind === 'deleted' ? 'Deleted' : 'Untagged'}: ${name}\n`);
+        }
       } catch (error) {
         // The others are removed all the same; the first failure is told at the end.
         failure ??= error;

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
-import { type Descriptor, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
+import { type Descriptor, type Digest, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 
@@ -17,6 +17,13 @@ export interface NamedImage {
   readonly name: string;
   readonly descriptor: Descriptor;
   readonly taggedAt?: string | undefined;
+}
+
+/** An image of the index with all of its names. */
+export interface IndexedImage {
+  readonly descriptor: Descriptor;
+  /** Full names in the order they were given; none for an image that has none. */
+  readonly names: readonly string[];
 }
 
 interface Index {
@@ -43,6 +50,18 @@ export class NameStore {
     });
   }
 
+  /** Every image of the index once, in the order of their first names. */
+  images(): IndexedImage[] {
+    const byDigest = new Map<string, { descriptor: Descriptor; names: string[] }>();
+    for (const entry of this.#read().manifests) {
+      const image = byDigest.get(entry.digest) ?? { descriptor: plain(entry), names: [] };
+      const name = entry.annotations?.[REF_NAME];
+      if (name !== undefined) image.names.push(name);
+      byDigest.set(entry.digest, image);
+    }
+    return [...byDigest.values()];
+  }
+
   /** The manifest a full name stands for. */
   get(name: string): Descriptor | undefined {
     return this.list().find((image) => image.name === name)?.descriptor;
@@ -58,7 +77,11 @@ export class NameStore {
       );
     if (stand(this.#read())) return;
     this.#change((manifests) => [
-      ...manifests.filter((entry) => !names.includes(entry.annotations?.[REF_NAME] ?? '')),
+      ...manifests.filter((entry) => {
+        const name = entry.annotations?.[REF_NAME];
+        // An image that had no name has one now.
+        return name === undefined ? entry.digest !== descriptor.digest : !names.includes(name);
+      }),
       ...names.map((name) => ({
         ...descriptor,
         annotations: { ...descriptor.annotations, [REF_NAME]: name, [TAGGED_AT]: now.toISOString() },
@@ -78,6 +101,25 @@ export class NameStore {
       }),
     );
     return removed;
+  }
+
+  /** Keeps an image that has no name: `kiln images` shows it as <none>. */
+  keep(descriptor: Descriptor, now: Date): void {
+    this.#change((manifests) =>
+      manifests.some(({ digest }) => digest === descriptor.digest)
+        ? manifests
+        : [
+            ...manifests,
+            { ...descriptor, annotations: { ...descriptor.annotations, [TAGGED_AT]: now.toISOString() } },
+          ],
+    );
+  }
+
+  /** Takes an image without a name out of the index; one that has got a name meanwhile stays. */
+  drop(digest: Digest): void {
+    this.#change((manifests) =>
+      manifests.filter((entry) => entry.digest !== digest || entry.annotations?.[REF_NAME] !== undefined),
+    );
   }
 
   /** Every entry of the index, with a name or without. */
