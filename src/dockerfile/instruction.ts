@@ -35,6 +35,8 @@ interface InstructionBase {
   readonly original: string;
   /** Comment lines directly above, without their `#`; only where there are some. */
   readonly comments?: readonly string[];
+  /** It came as a trigger of the base image. */
+  readonly onBuild?: true;
 }
 
 export interface FromInstruction extends InstructionBase {

@@ -95,7 +95,7 @@ export function parseTrigger(text: string, location: SourceLocation): Instructio
   try {
     const line = onlyLine(text, location.source.path);
     const instruction = fromLine({ ...line, location, headEndLine: location.endLine }, '\\');
-    if (instruction.keyword !== 'FROM') return instruction;
+    if (instruction.keyword !== 'FROM') return { ...instruction, onBuild: true };
     throw new BuildError('DOCKERFILE_ONBUILD', "FROM isn't allowed as an ONBUILD trigger", {
       suggestions: ['Rebuild the base image without this trigger.'],
     });

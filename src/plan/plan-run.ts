@@ -16,9 +16,10 @@ export function planRun(state: StageState, instruction: RunInstruction): void {
   const { argv, script } = commandOf(state, instruction);
   const summary =
     instruction.heredocs.length > 0 ? ` (${summarize(instruction.heredocs[0]?.content ?? '')})` : '';
+  const mounts = instruction.mounts.map((raw) => planMount(state, raw, instruction));
   const step: RunStep = {
     kind: 'run',
-    title: state.nextTitle(`${instruction.original}${summary}`),
+    title: state.nextTitle(instruction, { suffix: summary, masked: secretVariables(mounts) }),
     location: instruction.location,
     noCache: state.noCache,
     argv,
@@ -26,7 +27,7 @@ export function planRun(state: StageState, instruction: RunInstruction): void {
     proxyEnv: proxyEnv(state.graph.options.buildArgs),
     cwd: state.workdir,
     user: state.user,
-    mounts: instruction.mounts.map((raw) => planMount(state, raw, instruction)),
+    mounts,
     network: networkOf(state, instruction),
     ...(script === undefined ? {} : { script }),
   };
@@ -92,6 +93,14 @@ function commandOf(
 /** Removes the leading tabs of each line of a `<<-` body. */
 export function stripTabs(content: string): string {
   return content.replaceAll(/^\t+/gm, '');
+}
+
+/** Variables that hold a secret while the step runs. */
+function secretVariables(mounts: readonly PlannedMount[]): string[] {
+  return mounts.flatMap(({ mount }) => {
+    if (mount.type !== 'secret' || mount.env === undefined) return [];
+    return [mount.env === '' ? mount.id : mount.env];
+  });
 }
 
 function summarize(content: Heredoc['content']): string {

@@ -10,6 +10,7 @@ import type {
   Instruction,
   LabelInstruction,
   VolumeInstruction,
+  WorkdirInstruction,
 } from '../dockerfile/instruction.ts';
 import { BuildError, type SourceLocation } from '../errors.ts';
 import type { Healthcheck } from '../image/image-config.ts';
@@ -107,15 +108,12 @@ function setWords(config: StageState['config'], name: 'Cmd' | 'Entrypoint', argv
 }
 
 /** An absolute path is recorded as it is written; a relative one, or none at all, is joined to what was before. */
-function applyWorkdir(
-  state: StageState,
-  path: string,
-  { location, original }: { location: SourceLocation; original: string },
-): void {
+function applyWorkdir(state: StageState, path: string, instruction: WorkdirInstruction): void {
+  const { location } = instruction;
   const joined = cleanPath(`${state.workdir}/${path}`).replace(/(.)\/$/, '$1');
   const workdir = path.startsWith('/') ? path : path === '' ? state.workdir : joined;
   state.config.WorkingDir = workdir;
-  const title = state.nextTitle(original);
+  const title = state.nextTitle(instruction);
   if (workdir === '/') return state.note('WORKDIR /');
   const directory = cleanPath(workdir).replace(/(.)\/$/, '$1');
   state.push(

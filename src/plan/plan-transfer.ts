@@ -32,7 +32,7 @@ export function planTransfer(state: StageState, instruction: TransferInstruction
   ];
   const step: TransferStep = {
     kind: 'transfer',
-    title: state.nextTitle(instruction.original),
+    title: state.nextTitle(instruction),
     location,
     noCache: state.noCache,
     instruction: instruction.keyword,

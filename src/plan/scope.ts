@@ -46,6 +46,17 @@ export class Scope {
     });
   }
 
+  /** Text for the reader: known variables replaced, the rest as written. `masked` names are shown as asterisks. */
+  show(text: string, masked: readonly string[] = []): string {
+    const variables = new Map([...this.variables, ...masked.map((name) => [name, '****'] as const)]);
+    const options = { escape: this.#escape, rawQuotes: true, rawEscapes: true, keepUnset: true };
+    try {
+      return expandWord(text, variables, options).text;
+    } catch {
+      return text; // Shell syntax that is no expansion of ours, such as ${x^^}.
+    }
+  }
+
   #note(names: Iterable<string>, location: SourceLocation): void {
     for (const name of names) this.#unset.push({ name, location });
   }

@@ -1,4 +1,5 @@
 /** The state that instructions of one stage act on while the stage is planned, and what it begins with. */
+import type { Instruction } from '../dockerfile/instruction.ts';
 import { BugError } from '../errors.ts';
 import type { Platform } from '../image/descriptor.ts';
 import type { ImageConfig, RuntimeConfig } from '../image/image-config.ts';
@@ -93,9 +94,16 @@ export class StageState {
     this.history.push({ createdBy, comment: 'buildkit.dockerfile.v0', step: this.steps.length - 1 });
   }
 
-  /** Title of the next step, counted as BuildKit counts: the base image first, then every step. */
-  nextTitle(name: string): StepTitle {
+  /**
+   * Title of the next step, counted as BuildKit counts: the base image first, then every step. `suffix` goes behind the
+   * instruction; values of `masked` variables are not shown.
+   */
+  nextTitle(
+    { original, onBuild }: Instruction,
+    { suffix = '', masked = [] }: { suffix?: string; masked?: readonly string[] } = {},
+  ): StepTitle {
     this.#index += 1;
+    const name = `${onBuild === true ? 'ONBUILD ' : ''}${this.scope.show(`${original}${suffix}`, masked)}`;
     return {
       id: `${scopeId(this.graph, this.stage)}/${this.#index}`,
       prefix: this.prefix(this.#index),

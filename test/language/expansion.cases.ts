@@ -335,6 +335,32 @@ const scopes: LanguageCase[] = [
   },
 ];
 
+const titles: LanguageCase[] = [
+  {
+    name: 'the title of a step shows values, and keeps quotes, escapes and what has no value',
+    dockerfile: `
+      FROM @busybox
+      ARG version=1.2
+      RUN echo "v\${version}" '$version' $unset \\$version \${version%.*} >/out
+      COPY f /f-$version
+    `,
+    context: { f: 'f' },
+    prints: /RUN echo "v1\.2" '\$version' \$unset \\\$version 1 >\/out\n.*COPY f \/f-1\.2\n/s,
+  },
+  {
+    name: 'the title of a step never shows a variable that is a secret',
+    dockerfile: `
+      FROM @busybox
+      ENV token=not-the-secret
+      RUN --mount=type=secret,id=token,env=token echo "$token" | wc -c
+    `,
+    args: ['--secret', 'id=token,env=KILN_TEST_TOKEN'],
+    env: { KILN_TEST_TOKEN: 'hunter2' },
+    prints: /env=token echo "\*\*\*\*" \| wc -c\n/,
+    printsNot: /hunter2|echo "not-the-secret"/,
+  },
+];
+
 const errors: LanguageCase[] = [
   {
     name: '${x:?message} of an unset variable',
@@ -368,4 +394,4 @@ const errors: LanguageCase[] = [
   },
 ];
 
-export const cases: readonly LanguageCase[] = [...words, ...scopes, ...errors];
+export const cases: readonly LanguageCase[] = [...words, ...scopes, ...titles, ...errors];

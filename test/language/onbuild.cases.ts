@@ -28,6 +28,7 @@ export const cases: readonly LanguageCase[] = [
     context: { f: 'content' },
     args: ['--build-arg', 'who=me'],
     files: { seen: file('me content\n'), 'from-context': file('content') },
+    prints: /\] ONBUILD COPY f \/from-context\n.*\] RUN cp \/ran \/seen\n/s,
     config: { OnBuild: undefined, WorkingDir: '/w', Labels: { in: 'base' } },
     history: [
       note('LABEL in=base'),
