@@ -6,7 +6,7 @@ import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { FileContent, FileTree } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
-import { resolvePath } from '../layer/resolve-path.ts';
+import { type ResolveOptions, resolvePath } from '../layer/resolve-path.ts';
 import { toText } from '../system/byte-path.ts';
 import type { Owner } from './owner.ts';
 
@@ -34,14 +34,14 @@ export class DraftLayer {
   }
 
   /** Follows symlinks inside the image, in what was placed and in what was there. */
-  resolve(path: string, followLast: boolean): string {
+  resolve(path: string, options: ResolveOptions): string {
     const tree: FileTree = {
       lstat: (candidate) => this.lstat(candidate),
       list: () => [],
       content: (candidate) => this.#below.content(candidate),
       digest: (candidate) => this.#below.digest(candidate),
     };
-    return resolvePath(tree, path, { followLast });
+    return resolvePath(tree, path, options);
   }
 
   /** Makes sure a directory and its parents are there. `path` is resolved. Throws COPY_NOT_A_DIRECTORY. */

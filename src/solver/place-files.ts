@@ -17,11 +17,14 @@ export interface Placement {
   readonly destination: string;
   readonly owner: Owner | undefined;
   readonly chmod: ModeChange | undefined;
+  /** --parents: directories that are there already take the source's mode and nothing else. */
+  readonly parents: boolean;
   /** Seconds since 1970 for directories that are made. */
   readonly mtime: number;
 }
 
 const ROOT: Owner = { uid: 0, gid: 0 };
+const FOLLOW = { followLast: true };
 
 /** --chown and --chmod also hold for directories that have to be made. */
 function madeBy({ owner, chmod, mtime }: Placement): NewDirectories {
@@ -36,9 +39,9 @@ function targetOf(
 ): string {
   const path = toByteString(placement.destination.slice(1));
   const made = madeBy(placement);
-  if (path.endsWith('/') || path === '') draft.ensureDirectory(draft.resolve(path, true), made);
-  else draft.ensureDirectory(draft.resolve(path.slice(0, Math.max(0, path.lastIndexOf('/'))), true), made);
-  const resolved = draft.resolve(path, true);
+  if (path.endsWith('/') || path === '') draft.ensureDirectory(draft.resolve(path, FOLLOW), made);
+  else draft.ensureDirectory(draft.resolve(parentOf(path), FOLLOW), made);
+  const resolved = draft.resolve(path, FOLLOW);
   const existing = draft.lstat(resolved);
   const isDirectory = resolved === '' || existing?.type === 'directory';
   if (!source.directory && isDirectory) return join(resolved, source.name);
@@ -91,16 +94,21 @@ export function placeFile(
   draft.place(attributed({ ...item.entry, path: destination }, placement), item.content);
 }
 
-/** Places the members of an archive below the destination, as tar would extract them there. */
+/**
+ * Places the members of an archive below the destination, as in a chroot there: symlinks lead nowhere else. Throws
+ * LAYER_UNSAFE_PATH for a member that a symlink would carry out.
+ */
 export function placeArchive(draft: DraftLayer, items: readonly PackItem[], placement: Placement): void {
   const path = toByteString(placement.destination.slice(1));
-  const top = draft.resolve(path, true);
+  const top = draft.resolve(path, FOLLOW);
   draft.ensureDirectory(top, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
-  const place = (name: string, followLast: boolean): string => draft.resolve(join(top, name), followLast);
+  const place = (name: string, followLast: boolean): string =>
+    draft.resolve(name, { followLast, within: top });
   for (const { entry, content } of items) {
-    // "./" says what the destination is like; the root of the image stays as it is.
-    if (entry.path === '' && top === '') continue;
-    const destination = entry.path === '' ? top : place(entry.path, false);
+    // "./" names the destination, which keeps its own attributes (as in moby's archive.Unpack).
+    if (entry.path === '') continue;
+    // A directory goes through a symlink to one ("lib/" where lib is usr/lib); anything else replaces the symlink.
+    const destination = place(entry.path, entry.type === 'directory');
     draft.ensureDirectory(parentOf(destination), { owner: ROOT, mtime: placement.mtime });
     const linkTarget = entry.type === 'hardlink' ? place(entry.linkTarget ?? '', false) : entry.linkTarget;
     if (entry.type === 'hardlink' && (linkTarget === destination || !draft.hold(linkTarget ?? ''))) {
@@ -120,8 +128,8 @@ function placeDirectory(
   { entry, destination, top }: { entry: Entry; destination: string; top: boolean },
   placement: Placement,
 ): void {
-  const existing = destination === '' ? 'directory' : draft.lstat(destination)?.type;
-  if (existing !== undefined && existing !== 'directory') {
+  const existing = destination === '' ? undefined : draft.lstat(destination);
+  if (existing !== undefined && existing.type !== 'directory') {
     throw new BuildError('COPY_NOT_A_DIRECTORY', `cannot copy to non-directory: /${toText(destination)}`, {
       suggestions: [
         'A directory cannot replace a file; copy to another path or remove the file in a RUN before.',
@@ -132,7 +140,12 @@ function placeDirectory(
     draft.ensureDirectory(destination, madeBy(placement));
     return;
   }
-  draft.place(attributed({ ...entry, path: destination }, placement));
+  const merged = existing !== undefined && placement.parents;
+  draft.place(
+    merged
+      ? { ...existing, path: destination, mode: entry.mode }
+      : attributed({ ...entry, path: destination }, placement),
+  );
 }
 
 function attributed(entry: Entry, { owner, chmod }: Placement): Entry {

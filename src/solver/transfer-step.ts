@@ -43,7 +43,7 @@ export async function executeWorkdir(
     const below = await context.access.tree(state.layers, { contents: needsLookup(step.user) });
     const draft = new DraftLayer(below);
     const owner = workdirOwner(step.user, () => below);
-    draft.makeDirectory(draft.resolve(toByteString(step.path.slice(1)), true), {
+    draft.makeDirectory(draft.resolve(toByteString(step.path.slice(1)), { followLast: true }), {
       owner,
       mtime: context.mtime(),
     });
@@ -66,6 +66,7 @@ async function fill(context: SolverContext, request: Transfer): Promise<DraftLay
     destination: step.destination,
     owner,
     chmod: step.chmod === undefined ? undefined : parseChmod(step.chmod),
+    parents: step.parents,
     mtime: context.mtime(),
   };
   for (const source of step.sources) await placeSource(context, { ...request, source, draft, placement });

@@ -49,10 +49,23 @@ const archives: LanguageCase[] = [
     files: { tmp: { mode: '1777' }, 'tmp/f': file('f\n') },
   },
   {
-    name: 'the destination is what an archive says of "./"',
-    dockerfile: 'FROM scratch\nADD a.tar /x\nADD b.tar /y\n',
-    setup: 'mkdir -m 711 in; touch in/f; chown -R 7:8 in; tar cf a.tar -C in .; tar cf b.tar -C in f',
-    files: { x: { type: 'directory', mode: '711', owner: '7:8' }, y: directory() },
+    name: 'the destination stays as it is whatever an archive says of "./"',
+    dockerfile: 'FROM @busybox\nADD a.tar /x\nADD a.tar /\nADD a.tar /tmp\n',
+    setup: 'mkdir -m 711 in; touch in/f; chown -R 7:8 in; tar cf a.tar -C in .',
+    files: { x: directory(), 'x/f': { owner: '7:8' }, tmp: { mode: '1777', owner: '0:0' } },
+  },
+  {
+    name: 'a directory of an archive goes through a symlink, a file replaces it',
+    dockerfile: 'FROM scratch\nADD a.tar /\nADD b.tar /\n',
+    setup:
+      'mkdir -p usr/lib; ln -s usr/lib lib; echo f > file; ln -s file link; tar cf a.tar usr lib file link;' +
+      ' rm lib link; mkdir lib; echo s > lib/so; echo new > link; tar cf b.tar lib link',
+    files: {
+      lib: { type: 'symlink', link: 'usr/lib' },
+      'usr/lib/so': file('s\n'),
+      link: file('new\n'),
+      file: file('f\n'),
+    },
   },
   {
     name: 'an archive changes directories that are its members',
@@ -256,16 +269,22 @@ const hostiles: LanguageCase[] = [
     error: fails('LAYER_UNSAFE_PATH', 1, { line: 2, message: /\.\.\/\.\.\/up/ }),
   },
   {
-    name: 'a name through a symlink stays in the root',
+    name: 'a name through an absolute symlink stays in the destination',
     dockerfile: 'FROM scratch\nADD a.tar /x\n',
     setup: hostile('l|symlink|/tmp', 'l/kiln-escape'),
-    files: { 'x/l': symlink('/tmp'), 'tmp/kiln-escape': file('bad\n') },
+    files: { 'x/l': symlink('/tmp'), 'x/tmp/kiln-escape': file('bad\n'), tmp: null },
   },
   {
-    name: 'a name through a symlink that climbs stays in the root',
+    name: 'a name through a symlink that climbs is refused',
     dockerfile: 'FROM scratch\nADD a.tar /x\n',
     setup: hostile('l|symlink|../../../../tmp', 'l/kiln-escape'),
-    files: { 'tmp/kiln-escape': file('bad\n') },
+    error: fails('LAYER_UNSAFE_PATH', 1, { line: 2, message: /l\/kiln-escape/ }),
+  },
+  {
+    name: 'a symlink that climbs is no harm by itself',
+    dockerfile: 'FROM scratch\nADD a.tar /x/y\n',
+    setup: hostile('l|symlink|../../../../tmp', 'd/m|symlink|../f', 'd/n|symlink|..', 'd/n/f'),
+    files: { 'x/y/l': symlink('../../../../tmp'), 'x/y/f': file('bad\n') },
   },
   {
     name: 'a hard link to what is outside is refused',

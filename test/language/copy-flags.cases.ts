@@ -140,6 +140,23 @@ const parents: LanguageCase[] = [
     files: { out: directory({ owner: '5:6' }), 'out/x': { owner: '5:6' }, 'out/x/a.txt': { owner: '5:6' } },
   },
   {
+    name: '--parents gives a directory that is there the mode of the source, and leaves its owner',
+    dockerfile: 'FROM @busybox\nRUN mkdir -p /out/p/q && chown 5:6 /out/p /out/p/q\nCOPY --parents p /out/\n',
+    context: { 'p/': { mode: 0o711 }, 'p/q/': { mode: 0o750 }, 'p/q/f': 'f' },
+    files: {
+      out: directory(),
+      'out/p': directory({ mode: '711', owner: '5:6' }),
+      'out/p/q': directory({ mode: '750', owner: '5:6' }),
+      'out/p/q/f': { owner: '0:0' },
+    },
+  },
+  {
+    name: 'without --parents such a directory takes the owner as well',
+    dockerfile: 'FROM @busybox\nRUN mkdir -p /out/q && chown 5:6 /out/q\nCOPY p /out/\n',
+    context: { 'p/q/': { mode: 0o750 }, 'p/q/f': 'f' },
+    files: { 'out/q': directory({ mode: '750', owner: '0:0' }) },
+  },
+  {
     name: '--parents of a missing path',
     dockerfile: 'FROM scratch\nCOPY --parents x/none /out/\n',
     context: DEEP,
