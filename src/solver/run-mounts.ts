@@ -188,11 +188,9 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   const { planned, stageOf, execution, step } = request;
   const { mount, from, target } = planned;
   if (mount.type !== 'bind' || from === undefined) throw new BuildError('RUN_MOUNT', 'not a bind mount');
-  const layers = await boundLayers(context, { step, planned, stageOf });
+  const { layers, source } = await boundSource(context, { step, mount: planned, stageOf });
   const lowers = await context.access.directories(layers);
   const mounted = await execution.snapshotter.prepare(context.access.session.makeDirectory('bind'), lowers);
-  const tree = await context.access.tree(layers, { contents: false });
-  const source = resolvePath(tree, toByteString(mount.source), { followLast: true });
   const path = source === '' ? mounted.rootfs : `${mounted.rootfs}/${toText(source)}`;
   if (!existsSync(path)) {
     await mounted.discard();
@@ -207,19 +205,21 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   };
 }
 
-async function boundLayers(
+/** The layers that a bind mount shows, and the path in them with every symlink followed. */
+async function boundSource(
   context: SolverContext,
-  { step, planned, stageOf }: { step: RunStep; planned: PlannedMount; stageOf: StageOf },
-): Promise<readonly StepLayer[]> {
+  request: MountSource,
+): Promise<{ layers: readonly StepLayer[]; source: string }> {
+  const { mount: planned, stageOf } = request;
   const { from } = planned;
-  if (from !== undefined && from !== 'context' && from.kind !== 'context')
-    return (await stageOf(from)).layers;
-  const items = await mountItems(context, { step, mount: planned, stageOf });
-  const settled = await context.access.packTree({
-    items,
-    created: context.timestamp(),
-  });
-  return [{ settled: Promise.resolve(settled) }];
+  if (from !== undefined && from !== 'context' && from.kind !== 'context') {
+    const { layers } = await stageOf(from);
+    const tree = await context.access.tree(layers, { contents: false });
+    return { layers, source: resolvePath(tree, sourceOf(planned), { followLast: true }) };
+  }
+  const { items, top } = await mountItems(context, request);
+  const settled = await context.access.packTree({ items, created: context.timestamp() });
+  return { layers: [{ settled: Promise.resolve(settled) }], source: top };
 }
 
 interface MountSource {
@@ -228,16 +228,20 @@ interface MountSource {
   readonly stageOf: StageOf;
 }
 
-/** The part of a context that a bind mount shows, at its own paths. */
+function sourceOf({ mount }: PlannedMount): string {
+  return mount.type === 'bind' || mount.type === 'cache' ? toByteString(mount.source) : '';
+}
+
+/** The part of a context that a bind mount shows, at its own paths, and where it begins. */
 async function mountItems(
   context: SolverContext,
   { step, mount, stageOf }: MountSource,
-): Promise<PackItem[]> {
+): Promise<{ items: PackItem[]; top: string }> {
   const tree = await treeOf(context, mount.from ?? 'context', stageOf);
-  const source = mount.mount.type === 'bind' || mount.mount.type === 'cache' ? mount.mount.source : '';
-  const top = resolvePath(tree, toByteString(source), { followLast: true });
+  const source = sourceOf(mount);
+  const top = resolvePath(tree, source, { followLast: true });
   if (tree.lstat(top) === undefined) {
-    throw new BuildError('RUN_MOUNT_SOURCE', `"${source}": not found in the build context`, {
+    throw new BuildError('RUN_MOUNT_SOURCE', `"${toText(source)}": not found in the build context`, {
       location: step.location,
       suggestions: ['Check the source of the mount, and that .dockerignore does not exclude it.'],
     });
@@ -254,16 +258,13 @@ async function mountItems(
     for (const name of tree.list(path)) descend(path === '' ? name : `${path}/${name}`);
   };
   descend(top);
-  // A source that is itself a symlink is shown under its own name too, so that it can be resolved in the mount.
-  const named = toByteString(source).replaceAll(/^(?:\.?\/)+|\/+$/g, '');
-  if (named !== top && tree.lstat(named)?.type === 'symlink') add(named);
-  return items;
+  return { items, top };
 }
 
 /** The files that a bind mount of a context shows. */
 export async function listMountSource(context: SolverContext, request: MountSource): Promise<FileList> {
   const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
-  const items = await mountItems(context, request);
+  const { items } = await mountItems(context, request);
   const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
   const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
   return listMatches([{ tree, path: '', name: '', entry: root, files }]);

@@ -1,4 +1,4 @@
 import { cases } from './add.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('add', cases);
+runTable('add', cases, 'root');

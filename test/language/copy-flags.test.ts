@@ -1,4 +1,4 @@
 import { cases } from './copy-flags.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('copy-flags', cases);
+runTable('copy-flags', cases, 'kilntest');

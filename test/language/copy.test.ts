@@ -1,4 +1,4 @@
 import { cases } from './copy.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('copy', cases);
+runTable('copy', cases, 'root');

@@ -1,4 +1,4 @@
 import { cases } from './expansion.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('expansion', cases);
+runTable('expansion', cases, 'root');

@@ -1,4 +1,4 @@
 import { cases } from './heredoc.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('heredoc', cases);
+runTable('heredoc', cases, 'kilntest');

@@ -1,4 +1,4 @@
 import { cases } from './metadata.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('metadata', cases);
+runTable('metadata', cases, 'root');

@@ -69,6 +69,20 @@ const bind: LanguageCase[] = [
     lastLayer: ['out'],
   },
   {
+    name: 'the source of a bind is found through symlinks of the context',
+    dockerfile: `
+      FROM @busybox
+      RUN --mount=source=to-dir/sub,target=/a --mount=source=to-file,target=/b --mount=source=up/sub/f,target=/c cat /a/f /b /c > /out
+    `,
+    context: {
+      'd/sub/f': 'f',
+      'to-dir': { link: 'd' },
+      'to-file': { link: '/d/sub/f' },
+      up: { link: '../d/../d' },
+    },
+    files: { out: file('fff') },
+  },
+  {
     name: 'bind through a symlink in the image',
     dockerfile:
       'FROM @busybox\nRUN mkdir /real && ln -s real /link\nRUN --mount=target=/link/m cp /real/m/a /out\n',

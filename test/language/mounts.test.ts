@@ -1,4 +1,4 @@
 import { cases } from './mounts.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('mounts', cases);
+runTable('mounts', cases, 'kilntest');

@@ -1,4 +1,4 @@
 import { cases } from './onbuild.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('onbuild', cases);
+runTable('onbuild', cases, 'kilntest');

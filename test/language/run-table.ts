@@ -6,7 +6,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxBase } from '../helpers/bases.ts';
-import { type KilnResult, runKiln } from '../helpers/run-kiln.ts';
+import { type KilnResult, runKiln, type User } from '../helpers/run-kiln.ts';
 import { run } from '../setup/run.ts';
 import type { ErrorExpectation, FileExpectation, LanguageCase } from './case.ts';
 
@@ -27,9 +27,9 @@ interface Outcome {
   image?: ReadImage;
 }
 
-/** Declares one test a case. The builds happen before the first of them, some at a time. */
-export function runTable(area: string, cases: readonly LanguageCase[]): void {
-  describe(area, () => {
+/** Declares one test a case, built as `user`. The builds happen before the first of them, some at a time. */
+export function runTable(area: string, cases: readonly LanguageCase[], user: User): void {
+  describe(`${area}, as ${user}`, () => {
     const root = join(tmpdir(), `kiln-language-${randomBytes(6).toString('hex')}`);
     const outcomes = new Map<LanguageCase, Outcome>();
 
@@ -39,7 +39,7 @@ export function runTable(area: string, cases: readonly LanguageCase[]): void {
       const worker = async (): Promise<void> => {
         for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
           const [index, candidate] = next;
-          outcomes.set(candidate, await buildCase(candidate, join(root, String(index))));
+          outcomes.set(candidate, await buildCase(candidate, { directory: join(root, String(index)), user }));
         }
       };
       await Promise.all(Array.from({ length: availableParallelism() }, worker));
@@ -80,20 +80,24 @@ function writeContext(context: string, files: NonNullable<LanguageCase['context'
   }
 }
 
-async function buildCase(candidate: LanguageCase, directory: string): Promise<Outcome> {
+async function buildCase(
+  candidate: LanguageCase,
+  { directory, user }: { directory: string; user: User },
+): Promise<Outcome> {
   const context = join(directory, 'context');
   const layout = join(directory, 'layout');
   const home = join(directory, 'home');
   mkdirSync(context, { recursive: true });
   writeContext(context, candidate.context ?? {});
   if (candidate.setup !== undefined) run('sh', ['-euc', `umask 022; ${candidate.setup}`], { cwd: context });
+  if (user !== 'root') run('chown', ['-R', '-h', `${user}:`, directory]);
   const words = (candidate.args ?? []).map((word) => word.replaceAll('@dir', directory));
   const build = (name: string, text: string): Promise<KilnResult> => {
     writeFileSync(join(directory, name), text);
     const file = ['-f', join(directory, name)];
     const output = ['--output', `type=oci,tar=false,compression=uncompressed,dest=${layout}`];
     return runKiln(['build', '--progress=plain', ...file, ...output, ...words, context], {
-      user: 'root',
+      user,
       cwd: context,
       home,
       env: { TMPDIR: directory, ...candidate.env },

@@ -1,4 +1,4 @@
 import { cases } from './run.cases.ts';
 import { runTable } from './run-table.ts';
 
-runTable('run', cases);
+runTable('run', cases, 'kilntest');

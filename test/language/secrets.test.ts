@@ -1,4 +1,4 @@
 import { runTable } from './run-table.ts';
 import { cases } from './secrets.cases.ts';
 
-runTable('secrets', cases);
+runTable('secrets', cases, 'kilntest');

@@ -1,4 +1,4 @@
 import { runTable } from './run-table.ts';
 import { cases } from './stages.cases.ts';
 
-runTable('stages', cases);
+runTable('stages', cases, 'root');
