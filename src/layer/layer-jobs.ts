@@ -1,5 +1,6 @@
 /** Work that is done on layers in a worker thread: one kind of job each, as data. */
 
+import { haveSameContent, type LayerFiles } from './compare-layers.ts';
 import { type CompleteRequest, completeLayer } from './complete-layer.ts';
 import { type CompressRequest, compressTar } from './compress-tar.ts';
 import type { LayerOutput } from './layer-writer.ts';
@@ -17,6 +18,7 @@ export const LAYER_JOBS = {
   unpack: (request: UnpackRequest) => unpackLayer(request),
   complete: async (request: CompleteRequest) => completeLayer(request),
   scan: (request: ScanRequest) => scanLayer(request),
+  compare: async ([one, other]: readonly [LayerFiles, LayerFiles]) => haveSameContent(one, other),
   compress: (request: CompressRequest) => compressTar(request),
 } as const;
 

@@ -88,6 +88,13 @@ export class LayeredTree implements FileTree {
     return several ? `${layer}:${entry.path}` : undefined;
   }
 
+  /** Number of the layer that holds a file's bytes; undefined for what has none. */
+  layerOf(path: string): number | undefined {
+    const found = this.#find(path);
+    const file = found === undefined ? undefined : this.#linked(found);
+    return file?.entry.type === 'file' && file.entry.size > 0 ? file.layer : undefined;
+  }
+
   #file(path: string): Found {
     const found = this.#find(path);
     const file = found === undefined ? undefined : this.#linked(found);

@@ -2,7 +2,7 @@
  * What a step's result depends on, as named parts, and the key over them. A key never holds times, paths of this
  * machine, secrets, or settings that do not change the result. Names and order of the parts are part of the format.
  */
-import { type CacheKey, digestOf, type KeyPart, type Platform } from '../image/descriptor.ts';
+import { type CacheKey, type Digest, digestOf, type KeyPart, type Platform } from '../image/descriptor.ts';
 import { formatPlatform } from '../image/platform.ts';
 import type { PlannedMount, RunStep, TransferStep, WorkdirStep } from './step.ts';
 
@@ -12,6 +12,14 @@ const KEY_FORMAT = '1';
 /** Digest over parts in a form in which no two lists look alike. */
 export function keyOf(parts: readonly KeyPart[]): CacheKey {
   return digestOf(JSON.stringify(parts));
+}
+
+/** Name of a part that sets a result apart from an older one with the same parts. */
+export const RUN_AGAIN = 'run again';
+
+/** Digest over the parts that say what a step does, and not on what or when. */
+export function shapeOf(parts: readonly KeyPart[]): Digest {
+  return digestOf(JSON.stringify(parts.filter(([name]) => name !== 'parent' && name !== RUN_AGAIN)));
 }
 
 interface Context {

@@ -4,15 +4,24 @@
  * local store is asked first, then the record sources.
  */
 
-import type { CacheKey, KeyPart } from '../image/descriptor.ts';
-import { keyOf, runKeyParts, transferKeyParts, workdirKeyParts } from '../plan/cache-key.ts';
+import { randomUUID } from 'node:crypto';
+import type { CacheKey, DiffId, KeyPart } from '../image/descriptor.ts';
+import {
+  keyOf,
+  RUN_AGAIN,
+  runKeyParts,
+  shapeOf,
+  transferKeyParts,
+  workdirKeyParts,
+} from '../plan/cache-key.ts';
 import type { FileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
+import { findOnEqualStack } from './equal-stacks.ts';
 import { contentInputs, definitionInputs } from './key-inputs.ts';
 import { isWhole, localLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
 import type { SolverContext } from './solver-context.ts';
-import type { SettledLayer } from './step-layer.ts';
+import { type SettledLayer, type StageState, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 
 /** A record without the layer, which a step that is yet to run has not. */
@@ -32,42 +41,85 @@ export interface LookUpResult {
 /** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
 export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
   const { state, step } = request;
-  const find = step.noCache ? (): undefined => undefined : (key: CacheKey) => findRecord(context, key);
   const inputs = await definitionInputs(context, request);
   const parts = partsOf(request, { parent: state.key, inputs: inputs.parts });
   const key = keyOf(parts);
-  const found = await find(key);
+  const found = step.noCache ? undefined : await findRecord(context, key);
   if (found !== undefined) {
-    const { contentKey, layer } = found;
-    return { key: contentKey ?? key, records: [{ key, parts, contentKey }], lists: [], hit: layer };
+    const { contentKey, below, layer } = found;
+    return { key: contentKey ?? key, records: [{ key, parts, contentKey, below }], lists: [], hit: layer };
   }
   // Only what is read from stages and images has a second, looser identity: its bytes.
   const byContent = await contentInputs(context, request);
   const contentParts = partsOf(request, { parent: state.key, inputs: byContent.parts });
-  const contentKey = keyOf(contentParts);
-  if (contentKey === key) return { key, records: [{ key, parts }], lists: inputs.lists };
-  const records = [
-    { key, parts, contentKey },
-    { key: contentKey, parts: contentParts },
-  ];
-  const same = await find(contentKey);
-  if (same === undefined) return { key: contentKey, records, lists: byContent.lists };
-  keep(context, { key, parts, contentKey }, same.layer);
-  return { key: contentKey, records, lists: [], hit: same.layer };
+  const keys = [
+    { key, parts },
+    { key: keyOf(contentParts), parts: contentParts },
+  ].slice(keyOf(contentParts) === key ? 1 : 0);
+  const same = step.noCache ? undefined : await findSame(context, request, keys);
+  if (same === undefined) {
+    const all = [...keys, ...runAgain(context, request, contentParts)];
+    return { ...chained(all), lists: byContent.lists };
+  }
+  const { records, key: effective } = chained([...keys, { key: same.key }]);
+  for (const record of records) keep(context, record, same.layer);
+  return { key: effective, records, lists: [], hit: same.layer };
+}
+
+/** A result by the bytes a step reads, or one on a stack that holds the same. Its key stands for the step from now on. */
+async function findSame(
+  context: SolverContext,
+  { state }: StepRequest,
+  keys: readonly UnfinishedRecord[],
+): Promise<{ key: CacheKey; layer: SettledLayer } | undefined> {
+  const byContent = keys.at(-1);
+  if (byContent === undefined) return undefined;
+  const same = keys.length < 2 ? undefined : await findRecord(context, byContent.key);
+  if (same !== undefined) return { key: same.contentKey ?? byContent.key, layer: same.layer };
+  const twin = await findOnEqualStack(context, { parts: byContent.parts, layers: state.layers });
+  if (twin === undefined) return undefined;
+  return { key: twin.contentKey ?? twin.key, layer: localLayer(context.store, twin) };
+}
+
+/**
+ * A RUN that is run again on demand may give something else than before: what follows must not take it for the old
+ * result, so it gets a key of its own.
+ */
+function runAgain(
+  { store }: SolverContext,
+  { step }: StepRequest,
+  parts: readonly KeyPart[],
+): UnfinishedRecord[] {
+  if (step.kind !== 'run' || !step.noCache || store.records.peek(keyOf(parts)) === undefined) return [];
+  const again: KeyPart[] = [...parts, [RUN_AGAIN, randomUUID()]];
+  return [{ key: keyOf(again), parts: again }];
+}
+
+/** The keys of a step as records, each but the last standing for the last, which the next step builds on. */
+function chained(
+  keys: readonly (UnfinishedRecord | { readonly key: CacheKey; readonly parts?: undefined })[],
+): Pick<LookUpResult, 'key' | 'records'> {
+  const key = keys.at(-1)?.key ?? keyOf([]);
+  const own = keys.flatMap((each) => (each.parts === undefined ? [] : [each]));
+  return { key, records: own.map((each) => (each.key === key ? each : { ...each, contentKey: key })) };
 }
 
 /** Records what a step gave under its keys; gives the layer back. */
 export async function remember(
   context: SolverContext,
   { records, lists }: LookUpResult,
-  layer: SettledLayer,
+  { layer, state }: { readonly layer: SettledLayer; readonly state: StageState },
 ): Promise<SettledLayer> {
   await Promise.all(lists.map((list) => context.store.fileLists.put(list)));
-  for (const record of records) context.store.records.put({ ...record, layer: plain(layer) });
+  const below = (await settle(state.layers)).map(({ diffId }) => diffId);
+  for (const record of records) context.store.records.put({ ...record, below, layer: plain(layer) });
+  const last = records.at(-1);
+  if (last !== undefined) context.store.shapes.add(shapeOf(last.parts), last.key);
   return layer;
 }
 
 interface Found {
+  readonly below?: readonly DiffId[] | undefined;
   readonly contentKey?: CacheKey | undefined;
   readonly layer: SettledLayer;
 }
@@ -81,14 +133,14 @@ async function findRecord(context: SolverContext, key: CacheKey): Promise<Found 
     if (record === undefined || record.key !== key) continue;
     const layer = layerOf(context, record);
     if (layer === undefined) continue;
-    const { parts, contentKey } = record;
-    keep(context, { key, parts, contentKey }, layer);
+    const { parts, contentKey, below } = record;
+    keep(context, { key, parts, contentKey, below }, layer);
     // The next build may come to the bytes by another way.
     const twin = contentKey === undefined ? undefined : await source.get(contentKey);
     if (twin !== undefined && twin.layer.diffId === layer.diffId) {
-      keep(context, { key: twin.key, parts: twin.parts }, layer);
+      keep(context, { key: twin.key, parts: twin.parts, below: twin.below }, layer);
     }
-    return { contentKey, layer };
+    return { contentKey, below, layer };
   }
   return undefined;
 }

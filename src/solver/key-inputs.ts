@@ -82,5 +82,10 @@ async function mountIdentity(
   if (from === 'context' || from.kind === 'context')
     return listMountSource(context, { step, mount, stageOf });
   const state = await stageOf(from);
-  return level === 'definition' ? state.key : chainsOf(await settle(state.layers)).at(-1);
+  if (level === 'definition') return state.key;
+  // A bind mount shows some files of a stage; a cache begins with them, and is another one for every other stage.
+  if (from.kind === 'stage' && mount.mount.type === 'bind') {
+    return listMountSource(context, { step, mount, stageOf });
+  }
+  return chainsOf(await settle(state.layers)).at(-1);
 }

@@ -12,6 +12,7 @@ import {
   type Descriptor,
   type DiffId,
 } from '../image/descriptor.ts';
+import { type LayerFiles, mayBecome } from '../layer/compare-layers.ts';
 import { DEFAULT_LEVEL } from '../layer/compress.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
 import type { LayerToc } from '../layer/entry.ts';
@@ -52,6 +53,7 @@ export class LayerAccess {
   readonly #tars = new Map<DiffId, Promise<void>>();
   readonly #tocs = new Map<DiffId, LayerToc>();
   readonly #directories = new Map<ChainId, Promise<string>>();
+  readonly #compared = new Map<string, Promise<boolean>>();
   readonly #trees = new WeakMap<readonly StepLayer[], Promise<LayeredTree>>();
   #session: Session | undefined;
 
@@ -110,17 +112,38 @@ export class LayerAccess {
     }
   }
 
-  /** The stack as one tree. With `contents`, bytes of files can be read as well. */
+  /** The stack as one tree. With `contents`, bytes of all files can be read as well; see also `ensureBytes`. */
   async tree(layers: readonly StepLayer[], { contents }: { contents: boolean }): Promise<FileTree> {
     if (layers.length === 0) return emptyTree;
-    const settled = await settle(layers);
-    await Promise.all(settled.map((layer) => (contents ? this.ensureTar(layer) : this.ensureToc(layer))));
+    if (contents) await Promise.all((await settle(layers)).map((layer) => this.ensureTar(layer)));
+    return this.#layeredTree(layers);
+  }
+
+  #layeredTree(layers: readonly StepLayer[]): Promise<LayeredTree> {
     let tree = this.#trees.get(layers);
-    if (tree === undefined || contents) {
-      tree = Promise.resolve(new LayeredTree(settled.map((layer) => this.#treeLayer(layer))));
+    if (tree === undefined) {
+      tree = settle(layers).then(async (settled) => {
+        await Promise.all(settled.map((layer) => this.ensureToc(layer)));
+        return new LayeredTree(settled.map((layer) => this.#treeLayer(layer)));
+      });
       this.#trees.set(layers, tree);
     }
     return tree;
+  }
+
+  /** Makes sure that bytes of these files of a stack's tree can be read: tars of layers with none stay as they came. */
+  async ensureBytes(layers: readonly StepLayer[], paths: Iterable<string>): Promise<void> {
+    if (layers.length === 0) return;
+    const settled = await settle(layers);
+    const tree = await this.#layeredTree(layers);
+    const needed = new Set<number>();
+    for (const path of paths) {
+      const number = tree.layerOf(path);
+      if (number !== undefined) needed.add(number);
+    }
+    await Promise.all(
+      settled.map((layer, number) => (needed.has(number) ? this.ensureTar(layer) : undefined)),
+    );
   }
 
   /** Directories of the stack, topmost first, unpacked where they are not yet. */
@@ -153,6 +176,28 @@ export class LayerAccess {
       this.#tars.set(layer.diffId, work);
     }
     return work;
+  }
+
+  /** True when a layer is one of before in all but times. Waits for it to be packed unless it clearly is not. */
+  async isSameButForTimes(before: DiffId, now: StepLayer): Promise<boolean> {
+    const { store, pool, signal } = this.#options;
+    const isHere = (diffId: DiffId): boolean => store.blobs.has(diffId) && store.layers.hasToc(diffId);
+    if (now.directory !== undefined && isHere(before) && !mayBecome(now.directory, this.#toc(before)))
+      return false;
+    const { diffId: after } = await now.settled;
+    if (before === after) return true;
+    if (!isHere(before) || !isHere(after)) return false;
+    const pair = `${before} ${after}`;
+    let same = this.#compared.get(pair);
+    if (same === undefined) {
+      same = pool.run('compare', [this.#files(before), this.#files(after)], signal);
+      this.#compared.set(pair, same);
+    }
+    return same;
+  }
+
+  #files(diffId: DiffId): LayerFiles {
+    return { toc: this.#options.store.layers.tocPath(diffId), tar: this.#options.store.blobs.path(diffId) };
   }
 
   /** Makes sure some blob of the layer is in the store; says which. */
@@ -235,12 +280,14 @@ export class LayerAccess {
   }
 
   #treeLayer({ diffId }: SettledLayer): TreeLayer {
-    const { store } = this.#options;
-    const tarPath = store.blobs.has(diffId) ? store.blobs.path(diffId) : undefined;
-    // One object a layer: its index is made once and shared by every tree.
-    const toc = this.#tocs.get(diffId) ?? loadToc(store.layers.tocPath(diffId));
+    return { toc: this.#toc(diffId), tarPath: this.#options.store.blobs.path(diffId) };
+  }
+
+  /** One object a layer: its index is made once and shared by every tree. */
+  #toc(diffId: DiffId): LayerToc {
+    const toc = this.#tocs.get(diffId) ?? loadToc(this.#options.store.layers.tocPath(diffId));
     this.#tocs.set(diffId, toc);
-    return { toc, tarPath };
+    return toc;
   }
 
   #tarDescriptor({ diffId, tarSize }: SettledLayer): Descriptor {

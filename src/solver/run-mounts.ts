@@ -16,7 +16,7 @@ import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import { chainsOf, type StepLayer, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
-import { listMatches, type StageOf, treeOf } from './step-sources.ts';
+import { ensureBytes, listMatches, placeName, type StageOf, treeOf } from './step-sources.ts';
 
 export interface PreparedMounts {
   readonly mounts: readonly SandboxMount[];
@@ -159,6 +159,7 @@ async function sshMount(
 async function cacheMount(context: SolverContext, request: OneMount, mount: CacheMount): Promise<Prepared> {
   const { planned, stageOf } = request;
   const target = planned.target ?? '/';
+  if (planned.from !== undefined) await ensureMountBytes(context, { ...request, mount: planned });
   const seed =
     planned.from === undefined
       ? undefined
@@ -232,7 +233,16 @@ function sourceOf({ mount }: PlannedMount): string {
   return mount.type === 'bind' || mount.type === 'cache' ? toByteString(mount.source) : '';
 }
 
-/** The part of a context that a bind mount shows, at its own paths, and where it begins. */
+/** Makes sure that what a mount takes from a stage or an image can be read. */
+async function ensureMountBytes(context: SolverContext, request: MountSource): Promise<readonly PackItem[]> {
+  const { mount, stageOf } = request;
+  const { items } = await mountItems(context, request);
+  const paths = items.map(({ entry }) => entry.path);
+  await ensureBytes(context, { from: mount.from ?? 'context', stageOf }, paths);
+  return items;
+}
+
+/** The part of a tree that a bind mount shows, at its own paths, and where it begins. */
 async function mountItems(
   context: SolverContext,
   { step, mount, stageOf }: MountSource,
@@ -241,7 +251,8 @@ async function mountItems(
   const source = sourceOf(mount);
   const top = resolvePath(tree, source, { followLast: true });
   if (tree.lstat(top) === undefined) {
-    throw new BuildError('RUN_MOUNT_SOURCE', `"${toText(source)}": not found in the build context`, {
+    const place = placeName(mount.from ?? 'context');
+    throw new BuildError('RUN_MOUNT_SOURCE', `"${toText(source)}": not found in ${place}`, {
       location: step.location,
       suggestions: ['Check the source of the mount, and that .dockerignore does not exclude it.'],
     });
@@ -261,10 +272,10 @@ async function mountItems(
   return { items, top };
 }
 
-/** The files that a bind mount of a context shows. */
+/** The files that a bind mount shows. */
 export async function listMountSource(context: SolverContext, request: MountSource): Promise<FileList> {
   const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
-  const { items } = await mountItems(context, request);
+  const items = await ensureMountBytes(context, request);
   const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
   const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
   return listMatches([{ tree, path: '', name: '', entry: root, files }]);

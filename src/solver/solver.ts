@@ -71,7 +71,9 @@ export class Solver {
       const layer = await this.#context.runStep(label, (reporter) =>
         executeStep(this.#context, { ...request, reporter }),
       );
-      const settled = layer.settled.then((result) => remember(this.#context, found, result));
+      const settled = layer.settled.then((result) =>
+        remember(this.#context, found, { layer: result, state: request.state }),
+      );
       // A failure surfaces where the stage is waited for; until then it must not count as unhandled.
       settled.catch(() => undefined);
       this.#context.options.onStep?.({ ...solved, cached: false, layer: settled });

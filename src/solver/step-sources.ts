@@ -36,18 +36,31 @@ async function select(
 ): Promise<readonly SourceMatch[]> {
   const tree = await treeOf(context, source.from, stageOf);
   try {
-    return selectSource(tree, source.pattern, {
+    const matches = selectSource(tree, source.pattern, {
       place: placeName(source.from),
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
       parents: step.parents,
       makePatterns: patternSet,
     });
+    const paths = matches.flatMap(({ files }) => files.map(({ path }) => path));
+    await ensureBytes(context, { from: source.from, stageOf }, paths);
+    return matches;
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
   }
 }
 
-/** The tree a source reads from: a context, or what a stage or image has become. */
+/** Makes sure that bytes of files of a source's tree can be read. */
+export async function ensureBytes(
+  { access }: SolverContext,
+  { from, stageOf }: { from: InputRef | 'context'; stageOf: StageOf },
+  paths: Iterable<string>,
+): Promise<void> {
+  if (from === 'context' || from.kind === 'context') return;
+  await access.ensureBytes((await stageOf(from)).layers, paths);
+}
+
+/** The tree a source reads from: a context, or what a stage or image has become; bytes there by `ensureBytes`. */
 export async function treeOf(
   context: SolverContext,
   from: InputRef | 'context',
@@ -56,10 +69,11 @@ export async function treeOf(
   if (from === 'context') return context.options.contextTree(undefined);
   if (from.kind === 'context') return context.options.contextTree(from.name);
   const state = await stageOf(from);
-  return context.access.tree(state.layers, { contents: true });
+  return context.access.tree(state.layers, { contents: false });
 }
 
-function placeName(from: InputRef | 'context'): string {
+/** How messages call what a source is taken from. */
+export function placeName(from: InputRef | 'context'): string {
   if (from === 'context') return 'the build context';
   switch (from.kind) {
     case 'context':

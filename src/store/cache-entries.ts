@@ -1,7 +1,14 @@
 /** Cache records and downloads as the collector sees them: one file each, with its last use. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ChainId, chainId, type Descriptor, type Digest, isDigest } from '../image/descriptor.ts';
+import {
+  type ChainId,
+  chainId,
+  type Descriptor,
+  type DiffId,
+  type Digest,
+  isDigest,
+} from '../image/descriptor.ts';
 import { type CacheRecord, fileListsOf } from './record-store.ts';
 import type { Store } from './store.ts';
 
@@ -13,7 +20,9 @@ export interface CacheEntry {
   /** The layer or download that it names. */
   readonly digest: Digest;
   /** Key and parent's key of a step's record. */
-  readonly step?: { readonly key: string; readonly parent: string } | undefined;
+  readonly step?:
+    | { readonly key: string; readonly parent: string; readonly below?: readonly DiffId[] | undefined }
+    | undefined;
   /** The blob its layer came as, where it came from elsewhere. */
   readonly blob?: Descriptor | undefined;
   /** Lists of files that its parts name. */
@@ -61,7 +70,8 @@ function read(path: string): (CacheEntry & { bytes: number | undefined }) | unde
     if (isDigest(record.digest)) return { ...common, digest: record.digest, bytes: undefined };
     if (!isDigest(record.layer?.diffId)) return undefined;
     const parent = record.parts?.find(([name]) => name === 'parent')?.[1] ?? '';
-    const step = { key: record.key ?? '', parent };
+    const below = Array.isArray(record.below) ? record.below.filter(isDigest) : undefined;
+    const step = { key: record.key ?? '', parent, below };
     const { diffId, tarSize, blob } = record.layer;
     const fileLists = fileListsOf(record.parts ?? []);
     return {
@@ -77,7 +87,10 @@ function read(path: string): (CacheEntry & { bytes: number | undefined }) | unde
   }
 }
 
-/** Says which stack a record's layer is the top of: its parent is another record, a base's ChainID, or "scratch". */
+/**
+ * Says which stack a record's layer is the top of. A record that does not say itself has it from its parent: another
+ * record, a base's ChainID, or "scratch".
+ */
 export function chainFinder(entries: readonly CacheEntry[]): (entry: CacheEntry) => ChainId | undefined {
   const byKey = new Map(
     entries.flatMap((entry) => (entry.step === undefined ? [] : [[entry.step.key, entry]])),
@@ -86,6 +99,12 @@ export function chainFinder(entries: readonly CacheEntry[]): (entry: CacheEntry)
   const find = (entry: CacheEntry): ChainId | undefined => {
     if (entry.step === undefined) return undefined;
     if (known.has(entry)) return known.get(entry);
+    if (entry.step.below !== undefined) {
+      const stack = [...entry.step.below, entry.digest];
+      const chain = stack.reduce<ChainId | undefined>((below, diffId) => chainId(below, diffId), undefined);
+      known.set(entry, chain);
+      return chain;
+    }
     known.set(entry, undefined); // Ends a circle, which only a made-up record can have.
     const above = byKey.get(entry.step.parent);
     const { parent } = entry.step;

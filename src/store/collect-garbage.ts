@@ -90,6 +90,7 @@ class Collection {
     this.#sweepSnapshots();
     this.#sweepFolder('layers', ({ layers }) => layers);
     this.#sweepFolder(join('cache', 'trees'), ({ fileLists }) => fileLists);
+    this.#sweepShapes();
     this.#sweepFolder(join('blobs', 'sha256'), ({ blobs }) => blobs);
     this.#sweepLeftovers();
     return this.#found;
@@ -147,6 +148,18 @@ class Collection {
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       if (!live.has(name.slice(0, 64)) && !this.#isYoung(path)) this.#remove(kind, path);
+    }
+  }
+
+  /** Shapes that name no record any more. */
+  #sweepShapes(): void {
+    const directory = join(this.#store.root, 'cache', 'shapes');
+    if (!existsSync(directory)) return;
+    for (const name of readdirSync(directory)) {
+      const keys = this.#store.shapes.get(`sha256:${name}`);
+      const path = join(directory, name);
+      if (!keys.some((key) => this.#live.records.has(key)) && !this.#isYoung(path))
+        this.#remove('record', path);
     }
   }
 

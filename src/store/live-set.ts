@@ -20,6 +20,8 @@ export class LiveSet {
   readonly layers = new Set<string>();
   readonly chains = new Set<string>();
   readonly fileLists = new Set<string>();
+  /** Keys of records. */
+  readonly records = new Set<string>();
   readonly #store: Store;
   readonly #variants: ReadonlyMap<string, readonly string[]>;
 
@@ -59,9 +61,10 @@ export class LiveSet {
   }
 
   /** Marks what a cache record names. `chain` is the stack that its layer is the top of, where that is known. */
-  markEntry({ digest, blob, fileLists = [] }: CacheEntry, chain: ChainId | undefined): void {
+  markEntry({ digest, blob, step, fileLists = [] }: CacheEntry, chain: ChainId | undefined): void {
     this.#markLayer(digest, chain);
     if (blob !== undefined) this.blobs.add(hexOf(blob.digest));
+    if (step !== undefined) this.records.add(step.key);
     for (const list of fileLists) this.fileLists.add(hexOf(list));
   }
 

@@ -30,6 +30,8 @@ export interface CacheRecord {
   readonly layer: CachedLayer;
   /** The step's key over the bytes it read, where it has one: what the next step's key is built on. */
   readonly contentKey?: CacheKey | undefined;
+  /** The layers that the step was run on, lowest first; unknown where the result was found in another way. */
+  readonly below?: readonly DiffId[] | undefined;
 }
 
 /** Digests of the lists of files that a record's parts name. */

@@ -21,6 +21,7 @@ import { FileLists } from './file-lists.ts';
 import { LayerStore } from './layer-store.ts';
 import { NameStore } from './name-store.ts';
 import { RecordStore } from './record-store.ts';
+import { StepShapes } from './step-shapes.ts';
 
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
 
@@ -35,6 +36,7 @@ export class Store {
   readonly records: RecordStore;
   readonly downloads: DownloadStore;
   readonly fileLists: FileLists;
+  readonly shapes: StepShapes;
 
   private constructor(root: string) {
     this.root = root;
@@ -44,6 +46,7 @@ export class Store {
     this.records = new RecordStore(root);
     this.downloads = new DownloadStore(root);
     this.fileLists = new FileLists(root);
+    this.shapes = new StepShapes(root);
   }
 
   /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */
