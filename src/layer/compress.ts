@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
+import { constants, crc32, deflateRaw, type ZlibOptions, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
@@ -89,9 +89,7 @@ function gzipFormat(level: number | undefined): Format {
         ...(dictionary === undefined ? {} : { dictionary }),
       };
       dictionary = Buffer.from(unit.subarray(Math.max(0, unit.length - WINDOW)));
-      return new Promise((resolve, reject) => {
-        deflateRaw(unit, options, (error, result) => (error === null ? resolve(result) : reject(error)));
-      });
+      return isIncompressible(unit).then((raw) => (raw ? storedBlocks(unit) : deflate(unit, options)));
     },
     tail: () => {
       const trailer = Buffer.alloc(8);
@@ -100,6 +98,48 @@ function gzipFormat(level: number | undefined): Format {
       return Buffer.concat([DEFLATE_END, trailer]);
     },
   };
+}
+
+function deflate(bytes: Buffer, options: ZlibOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    deflateRaw(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)));
+  });
+}
+
+/** Parts of a unit that are tried before all of it is: as many, each of this many bytes. */
+const SAMPLES = 4;
+const SAMPLE_BYTES = 16 << 10;
+
+/** What a sample must save to be worth it: archives, images and random bytes save less than this. */
+const WORTHWHILE = 0.02;
+
+/** True when nothing is gained by deflating: every sample, spread over the unit, stays as large as it is. */
+async function isIncompressible(unit: Buffer): Promise<boolean> {
+  if (unit.length < 2 * SAMPLES * SAMPLE_BYTES) return false;
+  const stride = Math.floor(unit.length / SAMPLES);
+  for (let index = 0; index < SAMPLES; index++) {
+    const start = index * stride + ((stride - SAMPLE_BYTES) >> 1);
+    const sample = unit.subarray(start, start + SAMPLE_BYTES);
+    const { length } = await deflate(sample, { level: 1, chunkSize: 2 * SAMPLE_BYTES });
+    if (length < SAMPLE_BYTES * (1 - WORTHWHILE)) return false;
+  }
+  return true;
+}
+
+/** Longest stored block of deflate (RFC 1951, 3.2.4). */
+const STORED_BYTES = 0xffff;
+
+/** The bytes as they are, in stored blocks. Needs a stream at a byte boundary, and leaves it at one. */
+function storedBlocks(unit: Buffer): Buffer {
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < unit.length; at += STORED_BYTES) {
+    const part = unit.subarray(at, at + STORED_BYTES);
+    const head = Buffer.alloc(5);
+    head.writeUInt16LE(part.length, 1);
+    head.writeUInt16LE(part.length ^ 0xffff, 3);
+    blocks.push(head, part);
+  }
+  return Buffer.concat(blocks);
 }
 
 /** Zstandard frames one after another, each with its size and checksum left to its header's defaults. */
