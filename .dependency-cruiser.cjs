@@ -24,6 +24,7 @@ const LAYERS = {
     'progress',
     'system',
   ],
+  archive: ['layer', 'image', 'system'],
   output: ['dockerfile', 'store', 'registry', 'image', 'layer', 'progress', 'system'],
 };
 

@@ -5,14 +5,17 @@ import Df from './commands/df.ts';
 import Doctor from './commands/doctor.ts';
 import History from './commands/history.ts';
 import Images from './commands/images.ts';
+import Import from './commands/import.ts';
 import Inspect from './commands/inspect.ts';
 import Lint from './commands/lint.ts';
+import Load from './commands/load.ts';
 import Login from './commands/login.ts';
 import Logout from './commands/logout.ts';
 import Prune from './commands/prune.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
 import Rmi from './commands/rmi.ts';
+import Save from './commands/save.ts';
 import Tag from './commands/tag.ts';
 import { refuseUnknownCommand } from './commands/unknown-command.ts';
 
@@ -23,14 +26,17 @@ export const COMMANDS = {
   doctor: Doctor,
   history: History,
   images: Images,
+  import: Import,
   inspect: Inspect,
   lint: Lint,
+  load: Load,
   login: Login,
   logout: Logout,
   prune: Prune,
   pull: Pull,
   push: Push,
   rmi: Rmi,
+  save: Save,
   tag: Tag,
 };
 

@@ -15,14 +15,19 @@ export function tagImage(
   now: Date,
 ): void {
   const descriptor = named(store, source)?.descriptor ?? findImage(store, source).descriptor;
-  const names = targets.map((target) => {
-    const reference = parseReference(target);
+  const names = newNames(targets);
+  store.names.set(names, descriptor, now);
+}
+
+/** Full names for an image that is to be named. Throws IMAGE_INVALID_REFERENCE, and USAGE_TAG for a name with a digest. */
+export function newNames(texts: readonly string[]): string[] {
+  return texts.map((text) => {
+    const reference = parseReference(text);
     if (reference.digest === undefined) return formatReference(withDefaultTag(reference));
-    throw new BuildError('USAGE_TAG', `${target}: a new name cannot hold a digest`, {
+    throw new BuildError('USAGE_TAG', `${text}: a new name cannot hold a digest`, {
       suggestions: ['Leave out the part from @ on.'],
     });
   });
-  store.names.set(names, descriptor, now);
 }
 
 /** What `untagImage` did, as lines for the reader. */

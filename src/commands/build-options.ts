@@ -9,6 +9,7 @@ import { formatReference, parseReference, withDefaultTag } from '../image/refere
 import { type OutputSpec, parseOutput } from '../output/output-spec.ts';
 import { namedContext, readSources } from './build-sources.ts';
 import {
+  epochFlag,
   keyValue,
   parseAddHost,
   parseSecret,
@@ -185,13 +186,5 @@ function epochOf(
   { buildArgs, env }: { buildArgs: ReadonlyMap<string, string>; env: NodeJS.ProcessEnv },
 ): number | undefined {
   const text = flag ?? buildArgs.get('SOURCE_DATE_EPOCH') ?? env['SOURCE_DATE_EPOCH'];
-  if (text === undefined || text === '') return undefined;
-  if (!/^\d+$/.test(text)) {
-    throw usage(
-      'USAGE_EPOCH',
-      `SOURCE_DATE_EPOCH must be whole seconds since 1970, not "${text}"`,
-      'For example: $(git log -1 --format=%ct).',
-    );
-  }
-  return Number(text);
+  return epochFlag(text);
 }

@@ -149,3 +149,16 @@ export function parseSsh(text: string, env: NodeJS.ProcessEnv): [string, string]
   }
   return [id === '' ? 'default' : id, resolve(socket)];
 }
+
+/** SOURCE_DATE_EPOCH in seconds; undefined when it is not set, or empty. Throws USAGE_EPOCH. */
+export function epochFlag(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d+$/.test(text)) {
+    throw usage(
+      'USAGE_EPOCH',
+      `SOURCE_DATE_EPOCH must be whole seconds since 1970, not "${text}"`,
+      'For example: $(git log -1 --format=%ct).',
+    );
+  }
+  return Number(text);
+}

@@ -8,13 +8,11 @@ import {
   readSync,
   statSync,
 } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { BuildError, messageOf } from '../errors.ts';
-import { type ArchiveCompression, archiveCompression, isTarHeader } from '../layer/archive.ts';
+import { archiveCompression, isTarHeader } from '../layer/archive.ts';
+import { decompress, isDecompressionError } from '../layer/decompress.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
-import { spawnDecompressor } from '../system/process.ts';
 
 /** A part of a file: what `readArchive` reads. The path is a byte string. */
 export interface FileRange {
@@ -41,9 +39,11 @@ export async function plainTar(range: FileRange, options: PlainTarOptions): Prom
   if (compression === undefined) return isTarHeader(head) ? range : undefined;
   const path = options.draft('archive.tar');
   try {
-    await pipeline(await decompress(range, compression, options), createWriteStream(path), {
-      signal: options.signal,
+    const bytes = createReadStream(toFsPath(range.path), {
+      start: range.start,
+      end: range.start + range.size - 1,
     });
+    await pipeline(decompress(bytes, compression), createWriteStream(path), { signal: options.signal });
   } catch (error) {
     // A gzip file that is damaged, or is no archive: taken as it is, as docker build does.
     if (options.signal.aborted || !isDecompressionError(error)) throw error;
@@ -70,26 +70,4 @@ export function headOf({ path, start, size }: FileRange): Buffer {
     closeSync(fd);
   }
   return head;
-}
-
-async function decompress(
-  { path, start, size }: FileRange,
-  compression: ArchiveCompression,
-  { draft, signal }: PlainTarOptions,
-): Promise<Readable> {
-  const bytes = createReadStream(toFsPath(path), { start, end: start + size - 1 });
-  if (compression === 'gzip' || compression === 'zstd') {
-    const stream = compression === 'gzip' ? createGunzip() : createZstdDecompress();
-    bytes.on('error', (error) => stream.destroy(error));
-    return bytes.pipe(stream);
-  }
-  // The program reads a file of its own.
-  const copy = draft('archive');
-  await pipeline(bytes, createWriteStream(copy), { signal });
-  return spawnDecompressor(compression, ['-dc'], copy);
-}
-
-function isDecompressionError(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code.startsWith('Z_') || code.startsWith('ZSTD_');
 }

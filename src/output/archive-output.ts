@@ -42,7 +42,13 @@ export async function writeArchive(
 }
 
 /** What a layout or archive holds: an image, or an index without a config of its own. */
-type AssembledContent = Omit<AssembledImage, 'config'> & Partial<Pick<AssembledImage, 'config'>>;
+export type AssembledContent = Omit<AssembledImage, 'config'> & Partial<Pick<AssembledImage, 'config'>>;
+
+/** One of several images of an archive. */
+export interface ArchivedContent extends AssembledContent {
+  /** Full names; none is fine. */
+  readonly names: readonly string[];
+}
 
 /** Writes documents and layers, whose bytes are all in the store, as a layout or an archive. */
 export async function writeAssembled(
@@ -51,7 +57,16 @@ export async function writeAssembled(
   dependencies: Pick<OutputDependencies, 'store' | 'signal' | 'stdout'>,
 ): Promise<void> {
   if (!spec.tar) await writeLayout(assembled, spec, dependencies);
-  else await writeTar(members(assembled, spec, dependencies), spec.destination, dependencies);
+  else await writeImages([{ ...assembled, names: spec.names }], spec, dependencies);
+}
+
+/** Writes images, whose bytes are all in the store, into one archive; what they share is in it once. */
+export async function writeImages(
+  images: readonly ArchivedContent[],
+  spec: Pick<ArchiveSpec, 'type' | 'destination'>,
+  dependencies: Pick<OutputDependencies, 'store' | 'signal' | 'stdout'>,
+): Promise<void> {
+  await writeTar(members(images, spec, dependencies), spec.destination, dependencies);
 }
 
 function text(path: string, content: string | Buffer): Member {
@@ -60,32 +75,34 @@ function text(path: string, content: string | Buffer): Member {
 }
 
 function members(
-  assembled: AssembledContent,
-  spec: ArchiveSpec,
+  images: readonly ArchivedContent[],
+  { type }: Pick<ArchiveSpec, 'type'>,
   { store }: Pick<OutputDependencies, 'store'>,
 ): Member[] {
-  const { config } = assembled;
-  const { manifest, documents, layers } = assembled;
   const blob = (descriptor: Descriptor): string => `blobs/sha256/${hexOf(descriptor.digest)}`;
-  const unique = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
-  const list: Member[] = [
-    ...unique.map((layer) => ({
+  const layers = images.flatMap((image) => image.layers);
+  const documents = images.flatMap((image) => [...image.documents, image.manifest]);
+  const files: Member[] = [
+    ...layers.map((layer) => ({
       path: blob(layer),
       size: layer.size,
       open: () => store.blobs.open(layer.digest),
     })),
     ...documents.map(({ descriptor, content }) => text(blob(descriptor), content)),
-    text(blob(manifest.descriptor), manifest.content),
-    text('index.json', layoutIndex(manifest.descriptor, spec.names)),
   ];
   // An index has no place in docker's own list of images.
-  if (spec.type === 'docker' && config !== undefined) {
-    const tags = spec.names.map((name) => dockerTag(name));
-    const entry = { Config: blob(config.descriptor), RepoTags: tags, Layers: layers.map(blob) };
-    list.push(text('manifest.json', JSON.stringify([entry])));
-  }
-  list.push(text('oci-layout', '{"imageLayoutVersion":"1.0.0"}'));
-  return list;
+  const entries = images.flatMap(({ config, names, ...image }) =>
+    config === undefined
+      ? []
+      : [{ Config: blob(config.descriptor), RepoTags: names.map(dockerTag), Layers: image.layers.map(blob) }],
+  );
+  const named = images.map(({ manifest, names }) => ({ manifest: manifest.descriptor, names }));
+  return [
+    ...new Map(files.map((file) => [file.path, file])).values(),
+    text('index.json', layoutIndex(named)),
+    ...(type === 'docker' && entries.length > 0 ? [text('manifest.json', JSON.stringify(entries))] : []),
+    text('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
+  ];
 }
 
 /** The name docker load shows: "app:latest". */

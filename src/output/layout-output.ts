@@ -28,7 +28,10 @@ export async function writeLayout(
       writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });
     }
     writeFileSync(join(destination, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
-    const index = merged(join(destination, 'index.json'), layoutIndex(manifest.descriptor, names));
+    const index = merged(
+      join(destination, 'index.json'),
+      layoutIndex([{ manifest: manifest.descriptor, names }]),
+    );
     writeFileAtomic(join(destination, 'index.json'), index, { temporary: destination });
   } catch (error) {
     throw diskError(error, destination);

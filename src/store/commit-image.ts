@@ -13,12 +13,15 @@ export interface ImageCommit {
   readonly layers: readonly Descriptor[];
   /** Full names; none is fine. */
   readonly names: readonly string[];
+  /** Keep an image without names in the index, to be found by its ID. */
+  readonly keep?: boolean;
 }
 
 /** Writes documents, flushes layers and names the image. Throws STORE_MISSING_BLOB when a layer was pruned meanwhile. */
 export async function commitImage(store: Store, commit: ImageCommit, now: Date): Promise<void> {
-  const { descriptor, documents, layers, names } = commit;
+  const { descriptor, documents, layers, names, keep = false } = commit;
   const stands =
+    !(keep && names.length === 0) &&
     names.every((name) => store.names.get(name)?.digest === descriptor.digest) &&
     documents.every((document) => store.blobs.has(document.descriptor.digest));
   // Names that stand already have been flushed for.
@@ -32,9 +35,10 @@ export async function commitImage(store: Store, commit: ImageCommit, now: Date):
         suggestions: ['Build or pull the image again.'],
       });
     }
-    if (names.length > 0) await store.blobs.flush(layers.map(({ digest }) => digest));
+    if (names.length > 0 || keep) await store.blobs.flush(layers.map(({ digest }) => digest));
     for (const { content } of documents) store.blobs.write(content);
     if (names.length > 0) store.names.set(names, descriptor, now);
+    else if (keep) store.names.keep(descriptor, now);
   } finally {
     session.close();
   }

@@ -93,12 +93,16 @@ function startFailure(command: string, error: unknown, options: RunCommandOption
 }
 
 /**
- * Output of a decompressor such as `xz -dc` over a file. A missing program or a failing exit status is an error of
- * the stream; destroying the stream ends the program.
+ * Output of a decompressor such as `xz -dc` over a stream. A missing program, a failing exit status or a failing input
+ * is an error of the stream; destroying the stream ends the program.
  */
-export function spawnDecompressor(command: string, args: readonly string[], inputPath: string): Readable {
-  const child = spawn(command, [...args, inputPath], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function spawnDecompressor(command: string, args: readonly string[], input: Readable): Readable {
+  const child = spawn(command, [...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   const output = new PassThrough();
+  input.on('error', (error) => output.destroy(error));
+  // A program that ends early says why by its exit status.
+  child.stdin.on('error', () => undefined);
+  input.pipe(child.stdin);
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(-2000);
@@ -121,7 +125,10 @@ export function spawnDecompressor(command: string, args: readonly string[], inpu
       );
     }
   });
-  output.on('close', () => child.kill('SIGKILL'));
+  output.on('close', () => {
+    input.destroy();
+    child.kill('SIGKILL');
+  });
   child.stdout.pipe(output, { end: false });
   return output;
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findExecutable, runCommand, spawnDecompressor } from '../../src/system/process.ts';
@@ -47,7 +47,8 @@ test('streams a decompressor’s output and reports its failure', async () => {
   execFileSync('gzip', [file]);
   const read = async (path: string): Promise<number> => {
     let bytes = 0;
-    for await (const chunk of spawnDecompressor('gzip', ['-dc'], path)) bytes += (chunk as Buffer).length;
+    for await (const chunk of spawnDecompressor('gzip', ['-dc'], createReadStream(path)))
+      bytes += (chunk as Buffer).length;
     return bytes;
   };
   expect(await read(`${file}.gz`)).toBe(300_000);
