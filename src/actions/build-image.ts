@@ -172,6 +172,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       clock,
       epoch: request.epoch,
       jobs: request.jobs,
+      explain: request.explain,
       recordSources: [],
       borrowed,
     });

@@ -30,6 +30,8 @@ export interface BuildRequest {
   readonly annotations: Readonly<Record<string, string>>;
   readonly noCache: boolean | ReadonlySet<string>;
   readonly pull: boolean;
+  /** --explain. */
+  readonly explain: boolean;
   readonly network: NetworkMode;
   readonly outputs: readonly OutputSpec[];
   /** One layer for all that the build adds to its base. */

@@ -49,12 +49,17 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
   }
   // Inside, what was just made outside comes from the cache; the reader is told what it is: made by this build.
   const made = executed(held);
-  const taken = 0;
+  let taken = 0;
+  const explained = new Map(
+    held.flatMap((event) => (event.type === 'step-explained' ? [[event.step.id, event] as const] : [])),
+  );
   const restored = (event: UntimedEvent): UntimedEvent => {
+    if (event.type === 'step-explained' && made.has(event.step.id))
+      return explained.get(event.step.id) ?? event;
     const duration = event.type === 'step-finished' ? made.get(event.step.id) : undefined;
-    return event.type === 'step-finished' && duration !== undefined
-      ? { ...event, outcome: 'done', duration }
-      : event;
+    if (event.type !== 'step-finished' || duration === undefined) return event;
+    if (event.outcome === 'cached') taken += 1;
+    return { ...event, outcome: 'done', duration };
   };
   const inside = await enterNamespace<BuildOutcome>({
     payload: {

@@ -34,6 +34,7 @@ export interface BuildFlags {
   readonly 'no-cache'?: boolean;
   readonly 'no-cache-filter'?: string[] | undefined;
   readonly pull?: boolean;
+  readonly explain?: boolean;
   readonly network: string;
   readonly label?: string[] | undefined;
   readonly annotation?: string[] | undefined;
@@ -93,6 +94,7 @@ export async function toBuildRequest(
     annotations: Object.fromEntries((flags.annotation ?? []).map((text) => keyValue('--annotation', text))),
     noCache: flags['no-cache'] === true ? true : noCacheStages(flags['no-cache-filter']),
     pull: flags.pull === true,
+    explain: flags.explain === true,
     network: flags.network === 'none' || flags.network === 'private' ? flags.network : 'host',
     outputs,
     squash: flags.squash === true,

@@ -60,6 +60,9 @@ export default class Build extends KilnCommand {
     load: Flags.boolean({ description: 'put the image in the local store too, beside other outputs' }),
     'no-cache': Flags.boolean({ description: 'run every step, whatever the cache has' }),
     'no-cache-filter': Flags.string({ description: 'run every step of these stages', ...list }),
+    explain: Flags.boolean({
+      description: 'say of each step what the cache said, and for a miss what differs from an earlier build',
+    }),
     squash: Flags.boolean({ description: 'make one layer of all that the build adds to its base' }),
     check: Flags.boolean({ description: 'check the Dockerfile and build nothing (see kiln lint)' }),
     pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),

@@ -2,12 +2,14 @@
  * What a step's result depends on, as named parts, and the key over them. A key never holds times, paths of this
  * machine, secrets, or settings that do not change the result. Names and order of the parts are part of the format.
  */
+
+import { looksSecret } from '../dockerfile/secret-names.ts';
 import { type CacheKey, type Digest, digestOf, type KeyPart, type Platform } from '../image/descriptor.ts';
 import { formatPlatform } from '../image/platform.ts';
 import type { PlannedMount, RunStep, TransferStep, WorkdirStep } from './step.ts';
 
 /** Raised whenever keys of older versions must no longer match. */
-const KEY_FORMAT = '1';
+const KEY_FORMAT = '2';
 
 /** Digest over parts in a form in which no two lists look alike. */
 export function keyOf(parts: readonly KeyPart[]): CacheKey {
@@ -51,7 +53,10 @@ export function runKeyParts(
     ['network', step.network],
     ...step.env.map((entry): KeyPart => {
       const equals = entry.indexOf('=');
-      return [`env ${entry.slice(0, equals)}`, entry.slice(equals + 1)];
+      const name = entry.slice(0, equals);
+      const value = entry.slice(equals + 1);
+      // Records are kept and may be handed on: a value that looks secret is in none.
+      return [`env ${name}`, looksSecret(name) ? digestOf(value) : value];
     }),
     ...step.mounts.map((mount, index): KeyPart => [`mount ${mount.target ?? index}`, mountIdentity(mount)]),
     ...context.inputs,

@@ -16,6 +16,42 @@ export interface StepLabel {
   readonly line?: number;
 }
 
+/** What the cache said of a step, and why. */
+export interface CacheAnswer {
+  /** "not-needed": the target does not reach the step's stage. */
+  readonly cache: 'hit' | 'miss' | 'not-needed';
+  /** One line for people. */
+  readonly reason: string;
+  /** Of a miss: the first thing that differs from the nearest recorded build. */
+  readonly difference?: CacheDifference;
+}
+
+export interface CacheDifference {
+  readonly part:
+    | 'no-record'
+    | 'no-cache'
+    | 'layer'
+    | 'base'
+    | 'parent'
+    | 'platform'
+    | 'instruction'
+    | 'variable'
+    | 'mount'
+    | 'files'
+    | 'source'
+    | 'option';
+  /** The variable, the mount's target, the option. */
+  readonly name?: string;
+  /** Id of the step that this one stands on. */
+  readonly parent?: string;
+  /** Absent for what was not there, and for values of variables that look secret. */
+  readonly before?: string;
+  readonly after?: string;
+  /** The first files that differ; `more` is how many others there are. */
+  readonly files?: readonly { readonly path: string; readonly change: string }[];
+  readonly more?: number;
+}
+
 /** Time in milliseconds since the build began. */
 interface Timed {
   readonly at: number;
@@ -58,6 +94,8 @@ export type BuildEvent = Timed &
         readonly message: string;
         readonly code: string;
       }
+    /** Said with --explain before a step is begun or taken from the cache. */
+    | ({ readonly type: 'step-explained'; readonly step: StepLabel } & CacheAnswer)
     | {
         readonly type: 'warning';
         readonly rule?: string;

@@ -6,7 +6,7 @@
 import type { BuildEvent, Reporter, StepLabel } from './event.ts';
 import { oneLine, safeLines, stripControls } from './printable.ts';
 import type { SectionMarks } from './sections.ts';
-import { amount, seconds, summaryLines, warningLine, warningSummary } from './units.ts';
+import { amount, explanation, seconds, summaryLines, warningLine, warningSummary } from './units.ts';
 
 type EventOf<T extends BuildEvent['type']> = Extract<BuildEvent, { type: T }>;
 
@@ -25,6 +25,7 @@ interface Step {
   readonly number: number;
   startedAt: number;
   running: boolean;
+  named: boolean;
   /** When progress was last printed. */
   progressAt: number;
 }
@@ -64,6 +65,9 @@ export class PlainReporter implements Reporter {
       case 'step-failed':
         this.#end(event);
         break;
+      case 'step-explained':
+        this.#explain(event);
+        break;
       case 'warning':
         this.#warnings.push(event);
         this.#print(safeLines(`WARNING: ${warningLine(event)}`));
@@ -89,7 +93,21 @@ export class PlainReporter implements Reporter {
     step.startedAt = at;
     step.progressAt = at;
     step.running = true;
+    this.#name(step, label);
+  }
+
+  /** Names a step once. */
+  #name(step: Step, label: StepLabel): void {
+    if (step.named) return;
+    step.named = true;
     this.#print([`#${step.number} ${oneLine(`${label.prefix} ${label.name}`)}`]);
+  }
+
+  /** Comes before the step begins, so that it names the step itself. */
+  #explain(event: EventOf<'step-explained'>): void {
+    const step = this.#stepOf(event.step.id, event.at);
+    this.#name(step, event.step);
+    this.#print([`#${step.number} cache ${oneLine(explanation(event))}`]);
   }
 
   #output(event: EventOf<'step-output'>): void {
@@ -120,7 +138,13 @@ export class PlainReporter implements Reporter {
   #stepOf(id: string, at: number): Step {
     const known = this.#steps.get(id);
     if (known !== undefined) return known;
-    const step = { number: this.#steps.size + 1, startedAt: at, running: false, progressAt: at };
+    const step = {
+      number: this.#steps.size + 1,
+      startedAt: at,
+      running: false,
+      named: false,
+      progressAt: at,
+    };
     this.#steps.set(id, step);
     return step;
   }

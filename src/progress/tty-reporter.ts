@@ -15,11 +15,11 @@ import {
   terminalText,
   UNICODE_SYMBOLS,
 } from './live-view.ts';
-import { safeLines } from './printable.ts';
+import { oneLine, safeLines } from './printable.ts';
 import { createStyle, type Paint, type Style } from './style.ts';
 import { type TerminalSize, type TerminalStream, TerminalSurface } from './terminal-surface.ts';
 import { clip, textWidth } from './text-width.ts';
-import { amount, seconds, summaryLines, warningLine, warningSummary } from './units.ts';
+import { amount, explanation, seconds, summaryLines, warningLine, warningSummary } from './units.ts';
 
 type EventOf<T extends BuildEvent['type']> = Extract<BuildEvent, { type: T }>;
 
@@ -83,6 +83,12 @@ export class TtyReporter implements Reporter {
       case 'step-finished':
       case 'step-failed':
         this.#end(event);
+        break;
+      case 'step-explained':
+        this.#print([
+          oneLine(`${event.step.prefix} ${event.step.name}`),
+          this.#style.dim(`    cache ${oneLine(explanation(event))}`),
+        ]);
         break;
       case 'warning':
         this.#warnings.push(event);

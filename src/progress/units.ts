@@ -30,6 +30,11 @@ export function amount(event: EventOf<'step-progress'>): string {
   return event.total === undefined ? current : `${current} / ${bytes(event.total)}`;
 }
 
+/** "miss: the command differs: …". */
+export function explanation({ cache, reason }: EventOf<'step-explained'>): string {
+  return `${cache === 'not-needed' ? 'not needed' : cache}: ${reason}`;
+}
+
 /** What came out of a build: time, cached steps, digests, names. */
 export function summaryLines(event: EventOf<'build-finished'>): string[] {
   const lines = [`built in ${seconds(event.duration)}, ${event.cached}/${event.steps} steps cached`];

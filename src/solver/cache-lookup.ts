@@ -17,6 +17,7 @@ import {
 import type { FileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import { findOnEqualStack } from './equal-stacks.ts';
+import type { HitKind } from './explain-cache.ts';
 import { contentInputs, definitionInputs } from './key-inputs.ts';
 import { isWhole, localLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
@@ -34,8 +35,9 @@ export interface LookUpResult {
   readonly records: readonly UnfinishedRecord[];
   /** What digests over files among the records' parts stand for. */
   readonly lists: readonly FileList[];
-  /** The step's layer, when the cache had it. */
+  /** The step's layer, when the cache had it, and how it was found. */
   readonly hit?: SettledLayer;
+  readonly how?: HitKind;
 }
 
 /** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
@@ -46,8 +48,9 @@ export async function lookUp(context: SolverContext, request: StepRequest): Prom
   const key = keyOf(parts);
   const found = step.noCache ? undefined : await findRecord(context, key);
   if (found !== undefined) {
-    const { contentKey, below, layer } = found;
-    return { key: contentKey ?? key, records: [{ key, parts, contentKey, below }], lists: [], hit: layer };
+    const { contentKey, below, layer, how } = found;
+    const records = [{ key, parts, contentKey, below }];
+    return { key: contentKey ?? key, records, lists: [], hit: layer, how };
   }
   // Only what is read from stages and images has a second, looser identity: its bytes.
   const byContent = await contentInputs(context, request);
@@ -63,7 +66,7 @@ export async function lookUp(context: SolverContext, request: StepRequest): Prom
   }
   const { records, key: effective } = chained([...keys, { key: same.key }]);
   for (const record of records) keep(context, record, same.layer);
-  return { key: effective, records, lists: [], hit: same.layer };
+  return { key: effective, records, lists: [], hit: same.layer, how: same.how };
 }
 
 /** A result by the bytes a step reads, or one on a stack that holds the same. Its key stands for the step from now on. */
@@ -71,14 +74,16 @@ async function findSame(
   context: SolverContext,
   { state }: StepRequest,
   keys: readonly UnfinishedRecord[],
-): Promise<{ key: CacheKey; layer: SettledLayer } | undefined> {
+): Promise<{ key: CacheKey; layer: SettledLayer; how: HitKind } | undefined> {
   const byContent = keys.at(-1);
   if (byContent === undefined) return undefined;
   const same = keys.length < 2 ? undefined : await findRecord(context, byContent.key);
-  if (same !== undefined) return { key: same.contentKey ?? byContent.key, layer: same.layer };
+  if (same !== undefined) {
+    return { key: same.contentKey ?? byContent.key, layer: same.layer, how: 'content' };
+  }
   const twin = await findOnEqualStack(context, { parts: byContent.parts, layers: state.layers });
   if (twin === undefined) return undefined;
-  return { key: twin.contentKey ?? twin.key, layer: localLayer(context.store, twin) };
+  return { key: twin.contentKey ?? twin.key, layer: localLayer(context.store, twin), how: 'stack' };
 }
 
 /**
@@ -122,12 +127,15 @@ interface Found {
   readonly below?: readonly DiffId[] | undefined;
   readonly contentKey?: CacheKey | undefined;
   readonly layer: SettledLayer;
+  readonly how: HitKind;
 }
 
 async function findRecord(context: SolverContext, key: CacheKey): Promise<Found | undefined> {
   const { store, options } = context;
   const local = store.records.get(key);
-  if (local !== undefined && isWhole(store, local)) return { ...local, layer: localLayer(store, local) };
+  if (local !== undefined && isWhole(store, local)) {
+    return { ...local, layer: localLayer(store, local), how: 'key' };
+  }
   for (const source of options.recordSources) {
     const record = await source.get(key);
     if (record === undefined || record.key !== key) continue;
@@ -140,7 +148,7 @@ async function findRecord(context: SolverContext, key: CacheKey): Promise<Found 
     if (twin !== undefined && twin.layer.diffId === layer.diffId) {
       keep(context, { key: twin.key, parts: twin.parts, below: twin.below }, layer);
     }
-    return { contentKey, below, layer };
+    return { contentKey, below, layer, how: 'elsewhere' };
   }
   return undefined;
 }

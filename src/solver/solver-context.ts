@@ -35,6 +35,8 @@ export interface SolverOptions {
   /** SOURCE_DATE_EPOCH, seconds. */
   readonly epoch: number | undefined;
   readonly jobs: number;
+  /** Say for every step what the cache said, and why. */
+  readonly explain: boolean;
   /** Asked in order for what the local store has no record of. */
   readonly recordSources: readonly RecordSource[];
   /** Hits of those, until their layers are here. */

@@ -7,6 +7,7 @@ import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
 import type { StagePlan } from '../plan/step.ts';
 import { lookUp, remember } from './cache-lookup.ts';
+import { explainStep, explainUnneeded } from './explain-cache.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
 import type { SolverContext } from './solver-context.ts';
 import { executeStep, imageState } from './stage-steps.ts';
@@ -34,6 +35,7 @@ export class Solver {
   /** Solves the target and what it needs. The first failure stops everything that runs. */
   async solve(): Promise<SolvedStage> {
     const { target } = this.#plan;
+    if (this.#context.options.explain) explainUnneeded(this.#context, this.#plan);
     // Every stage of the plan is needed, so all start at once; each waits for what it reads.
     const running = this.#plan.stages.map((stage) => this.stage(stage.stage.index));
     const state = await settleOrStop(running, this.#context.stop).then(() => this.stage(target.stage.index));
@@ -60,6 +62,9 @@ export class Solver {
       const label = labelOf(step);
       const request = { step, state, plan, stageOf: (input: InputRef) => this.#stateOf(input) };
       const found = await lookUp(this.#context, request);
+      if (this.#context.options.explain) {
+        await explainStep(this.#context, { request, found, plan: this.#plan });
+      }
       const solved = { step, stage: plan.stage.index, records: found.records };
       if (found.hit !== undefined) {
         const settled = Promise.resolve(found.hit);

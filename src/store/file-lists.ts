@@ -65,7 +65,7 @@ export class FileLists {
 }
 
 /** Text of a list from its compressed form; undefined when it is not what the digest names. */
-function unpackFileList(digest: Digest, file: Uint8Array): string | undefined {
+export function unpackFileList(digest: Digest, file: Uint8Array): string | undefined {
   try {
     const text = zstdDecompressSync(file, { maxOutputLength: LIMIT });
     return digestOf(text) === digest ? text.toString('utf8') : undefined;

@@ -33,6 +33,14 @@ export const EVERY_EVENT: readonly BuildEvent[] = [
     note: '48.5 MB',
   },
   {
+    at: 6003,
+    type: 'step-explained',
+    step: label('b/2', '[builder 2/3]', 'COPY . .'),
+    cache: 'miss',
+    reason: '1 file differs in the build context: a.c',
+    difference: { part: 'files', files: [{ path: 'a.c', change: 'content' }], more: 0 },
+  },
+  {
     at: 6004,
     type: 'step-finished',
     step: label('b/2', '[builder 2/3]', 'COPY . .'),
@@ -133,6 +141,12 @@ const anyUntimed: fc.Arbitrary<UntimedEvent> = fc.oneof(
     duration: anyDuration,
     message: anyLines,
     code: fc.constant('RUN_FAILED'),
+  }),
+  fc.record({
+    type: fc.constant('step-explained' as const),
+    step: anyLabel,
+    cache: fc.constantFrom('hit' as const, 'miss' as const, 'not-needed' as const),
+    reason: anyLines,
   }),
   fc.record({ type: fc.constant('warning' as const), rule: anyText, message: anyLines, url: anyText }),
   fc.record({ type: fc.constant('note' as const), message: anyLines }),

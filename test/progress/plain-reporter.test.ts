@@ -46,6 +46,7 @@ WARNING: JSONArgsRecommended: JSON arguments recommended for CMD (line 9) https:
 #1 5.10 31.2 MB / 48.5 MB
 #1 DONE 6.0s (48.5 MB)
 #2 [builder 2/3] COPY . .
+#2 cache miss: 1 file differs in the build context: a.c
 #2 CACHED
 #3 [builder 3/3] RUN make
 #3 0.10 cc -c a.c

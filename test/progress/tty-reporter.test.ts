@@ -98,6 +98,8 @@ snapshots: overlay
 ine 9) https://docs.docker.com/go/dockerfile/rule/json-args-
 recommended/
 ✔ [builder 1/3] FROM debian:13                48.5 MB  6.0s
+[builder 2/3] COPY . .
+    cache miss: 1 file differs in the build context: a.c
 ✔ [builder 2/3] COPY . .                             CACHED
 ✔ [builder 3/3] RUN make                               0.5s
 ✖ [app 1/2] RUN apk add curl                           1.0s

@@ -15,6 +15,7 @@ import type {
   Instruction,
   LabelInstruction,
 } from '../instruction.ts';
+import { looksSecret } from '../secret-names.ts';
 import { nearestWord } from '../suggest.ts';
 import { cut } from '../text.ts';
 import type { Escape } from '../words.ts';
@@ -40,9 +41,6 @@ export interface StageScope {
   readonly ignore?: IgnoreMatcher | undefined;
   readonly collector: WarningCollector;
 }
-
-const SECRET = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const NOT_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 
 /** Values of a `--mount`, which are expanded one by one. */
 function mountValues(mount: string): string[] {
@@ -207,7 +205,7 @@ class StageWalk {
   }
 
   #checkSecret(keyword: 'ARG' | 'ENV', name: string, instruction: Instruction): void {
-    if (!SECRET.test(name) || NOT_SECRET.test(name)) return;
+    if (!looksSecret(name)) return;
     this.#report('SecretsUsedInArgOrEnv', instruction, messages.secretsUsedInArgOrEnv(keyword, name));
   }
 
