@@ -17,7 +17,6 @@ import {
 import type { FileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import { findOnEqualStack } from './equal-stacks.ts';
-import type { HitKind } from './explain-cache.ts';
 import { contentInputs, definitionInputs } from './key-inputs.ts';
 import { isWhole, localLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
@@ -27,6 +26,9 @@ import type { StepRequest } from './step-request.ts';
 
 /** A record without the layer, which a step that is yet to run has not. */
 export type UnfinishedRecord = Omit<CacheRecord, 'layer'>;
+
+/** How a hit was found: by the step's key, by what it reads, on an equal stack, in a record source. */
+export type HitKind = 'key' | 'content' | 'stack' | 'elsewhere';
 
 export interface LookUpResult {
   /** What the next step builds its own key on: the content key where there is one, else the definition key. */

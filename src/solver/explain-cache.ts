@@ -6,7 +6,7 @@ import type { StagePlan, Step } from '../plan/step.ts';
 import type { CacheAnswer, StepLabel } from '../progress/event.ts';
 import { unpackFileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
-import type { LookUpResult } from './cache-lookup.ts';
+import type { HitKind, LookUpResult } from './cache-lookup.ts';
 import { type Explained, type KeyWords, keyDifference } from './key-difference.ts';
 import { labelOf } from './labels.ts';
 import { isWhole } from './local-records.ts';
@@ -15,15 +15,12 @@ import type { SolverContext } from './solver-context.ts';
 import type { StepRequest } from './step-request.ts';
 import { placeName } from './step-sources.ts';
 
-const HIT_REASONS = {
+const HIT_REASONS: Readonly<Record<HitKind, string>> = {
   key: 'the same step on the same steps',
   content: 'what it reads holds the same bytes',
   stack: 'the layers below hold the same, times aside',
   elsewhere: 'the same step on the same steps, from an imported cache',
-} as const;
-
-/** How a hit was found. */
-export type HitKind = keyof typeof HIT_REASONS;
+};
 
 /** The answer for a step that was looked up. */
 async function explainLookUp(
