@@ -25,6 +25,42 @@ const lazyLibraries: Plugin = {
   },
 };
 
+/** A top-level require as TypeScript writes it, alone on its line. */
+const REQUIRE = /^(?:const|var) (\w+) = ((?:__import(?:Default|Star)\()?require\("[^"]+"\)\)?);$/gm;
+
+const LOCALE_COMPARE = /\b([\w.]+)\.localeCompare\(([\w.]+)\)/g;
+
+/** Libraries of oclif's that are loaded by every command for nothing: messages on plugins, the kind of Windows. */
+const STAND_INS: Readonly<Record<string, string>> = {
+  debug:
+    'module.exports = () => Object.assign(() => {}, { enabled: false, extend: () => module.exports() });',
+  'wsl-utils': 'exports.isWsl = false;',
+};
+
+/**
+ * Makes oclif load its parts at their first use: most commands need neither its help nor its plugin search. A name that
+ * stands for a module becomes a function that gives it.
+ */
+const lazyOclif: Plugin = {
+  name: 'lazy-oclif',
+  setup({ onLoad, onResolve }) {
+    onLoad({ filter: /\/@oclif\/core\/lib\/.*\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      const names = [...source.matchAll(REQUIRE)].map(([, name]) => name);
+      const declared = source.replace(REQUIRE, 'const $1__ = () => $2;');
+      const uses = new RegExp(`\\b(${names.join('|')})\\b`, 'g');
+      const lazy = names.length === 0 ? source : declared.replace(uses, '($1__())');
+      // The first comparison by locale loads a collator, which takes milliseconds; names of commands are ASCII.
+      return { contents: lazy.replace(LOCALE_COMPARE, '($1 < $2 ? -1 : Number($1 > $2))') };
+    });
+    onResolve({ filter: new RegExp(`^(${Object.keys(STAND_INS).join('|')})$`) }, ({ path }) => ({
+      path,
+      namespace: 'stand-in',
+    }));
+    onLoad({ filter: /.*/, namespace: 'stand-in' }, ({ path }) => ({ contents: STAND_INS[path] ?? '' }));
+  },
+};
+
 const shared: BuildOptions = {
   outdir: draft,
   outExtension: { '.js': '.cjs' },
@@ -53,7 +89,7 @@ try {
       'namespace-main': 'src/namespace-main.ts',
       'chroot-init': 'src/executor/chroot-init.ts',
     },
-    plugins: [lazyLibraries],
+    plugins: [lazyLibraries, lazyOclif],
   });
   await build({
     ...shared,

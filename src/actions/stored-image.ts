@@ -35,7 +35,7 @@ export function listImages(store: Store): ImageList {
       damaged.push({ image, error });
     }
   }
-  images.sort((a, b) => (b.config.created ?? '').localeCompare(a.config.created ?? ''));
+  images.sort((a, b) => ((a.config.created ?? '') < (b.config.created ?? '') ? 1 : -1));
   return { images, damaged };
 }
 
