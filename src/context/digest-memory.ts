@@ -4,7 +4,7 @@
  * of the moment it was read is never remembered.
  */
 
-import type { Digest } from '../image/descriptor.ts';
+import { type Digest, isDigest } from '../image/descriptor.ts';
 import { readTextIfExists, writeFileAtomic } from '../system/files.ts';
 
 /** What tells a file's state, as lstat gives it. Times in milliseconds with a fraction. */
@@ -58,8 +58,9 @@ export class DigestMemory {
     if (line === undefined) return undefined;
     const stamp = stampOf(identity);
     if (!line.startsWith(stamp)) return undefined;
-    const digest = line.slice(stamp.length, stamp.length + 64);
-    return { digest: `sha256:${digest}`, xattrs: line.slice(stamp.length + 65) };
+    const digest = `sha256:${line.slice(stamp.length, stamp.length + 64)}`;
+    // A damaged line is as good as none: the file is read again.
+    return isDigest(digest) ? { digest, xattrs: line.slice(stamp.length + 65) } : undefined;
   }
 
   /** Remembers a file read at `now` (milliseconds), unless it may have changed since without a trace. */

@@ -104,10 +104,12 @@ export function saveToc(path: string, { diffId, tarSize, entries }: LayerToc): v
   writeFileSync(path, Buffer.concat([fixed, body]));
 }
 
-/** Reads a table of contents. Throws STORE_CORRUPT_TOC. */
-export function loadToc(path: string): LayerToc {
+/** Reads a table of contents; `diffId` is the layer that it must be of. Throws STORE_CORRUPT_TOC. */
+export function loadToc(path: string, diffId?: DiffId): LayerToc {
   try {
-    return parse(readFileSync(path));
+    const toc = parse(readFileSync(path));
+    if (diffId !== undefined && toc.diffId !== diffId) throw new Error(`it is of layer ${toc.diffId}`);
+    return toc;
   } catch (error) {
     throw new BuildError('STORE_CORRUPT_TOC', `${path} is not a table of contents: ${messageOf(error)}`, {
       suggestions: ['Remove the file; it is made again from the layer.'],

@@ -123,8 +123,7 @@ export class LayerAccess {
     let tree = this.#trees.get(layers);
     if (tree === undefined) {
       tree = settle(layers).then(async (settled) => {
-        await Promise.all(settled.map((layer) => this.ensureToc(layer)));
-        return new LayeredTree(settled.map((layer) => this.#treeLayer(layer)));
+        return new LayeredTree(await Promise.all(settled.map((layer) => this.#treeLayer(layer))));
       });
       this.#trees.set(layers, tree);
     }
@@ -182,15 +181,25 @@ export class LayerAccess {
   async isSameButForTimes(before: DiffId, now: StepLayer): Promise<boolean> {
     const { store, pool, signal } = this.#options;
     const isHere = (diffId: DiffId): boolean => store.blobs.has(diffId) && store.layers.hasToc(diffId);
-    if (now.directory !== undefined && isHere(before) && !mayBecome(now.directory, this.#toc(before)))
-      return false;
+    try {
+      if (now.directory !== undefined && isHere(before) && !mayBecome(now.directory, this.#toc(before)))
+        return false;
+    } catch (error) {
+      if (isDamagedToc(error)) return false;
+      throw error;
+    }
     const { diffId: after } = await now.settled;
     if (before === after) return true;
     if (!isHere(before) || !isHere(after)) return false;
     const pair = `${before} ${after}`;
     let same = this.#compared.get(pair);
     if (same === undefined) {
-      same = pool.run('compare', [this.#files(before), this.#files(after)], signal);
+      same = pool
+        .run('compare', [this.#files(before), this.#files(after)], signal)
+        .catch((error: unknown) => {
+          if (isDamagedToc(error)) return false;
+          throw error;
+        });
       this.#compared.set(pair, same);
     }
     return same;
@@ -279,13 +288,26 @@ export class LayerAccess {
     return snapshot;
   }
 
-  #treeLayer({ diffId }: SettledLayer): TreeLayer {
-    return { toc: this.#toc(diffId), tarPath: this.#options.store.blobs.path(diffId) };
+  async #treeLayer(layer: SettledLayer): Promise<TreeLayer> {
+    const { store } = this.#options;
+    const { diffId } = layer;
+    const tarPath = store.blobs.path(diffId);
+    await this.ensureToc(layer);
+    try {
+      return { toc: this.#toc(diffId), tarPath };
+    } catch (error) {
+      if (!isDamagedToc(error)) throw error;
+      // Made again from the layer: what is derived is never a reason to fail.
+      store.layers.dropToc(diffId);
+      this.#tars.delete(diffId);
+      await this.ensureTar(layer);
+      return { toc: this.#toc(diffId), tarPath };
+    }
   }
 
-  /** One object a layer: its index is made once and shared by every tree. */
+  /** One object a layer: its index is made once and shared by every tree. Throws STORE_CORRUPT_TOC. */
   #toc(diffId: DiffId): LayerToc {
-    const toc = this.#tocs.get(diffId) ?? loadToc(this.#options.store.layers.tocPath(diffId));
+    const toc = this.#tocs.get(diffId) ?? loadToc(this.#options.store.layers.tocPath(diffId), diffId);
     this.#tocs.set(diffId, toc);
     return toc;
   }
@@ -315,4 +337,9 @@ export class LayerAccess {
     store.layers.adoptToc(packed.tocPath, packed.diffId);
     return { diffId: packed.diffId, tarSize: packed.tarSize, created };
   }
+}
+
+/** A table of contents that is of another format or damaged. */
+function isDamagedToc(error: unknown): boolean {
+  return error instanceof BuildError && error.code === 'STORE_CORRUPT_TOC';
 }

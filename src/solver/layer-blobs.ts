@@ -62,7 +62,8 @@ export class StepLayerBlobs {
     const { store, access, pool, signal } = this.#options;
     const settings = LayerStore.settings(compression, level ?? DEFAULT_LEVEL[compression]);
     const known = store.layers.variant(layer.diffId, settings);
-    if (known !== undefined && store.blobs.claim(known.digest)) return known;
+    const whole = known !== undefined && store.blobs.size(known.digest) === known.size;
+    if (whole && store.blobs.claim(known.digest)) return known;
     await access.ensureTar(layer);
     const path = access.session.draft(`layer.${compression}`);
     const blob = await pool.run(

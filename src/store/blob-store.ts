@@ -66,13 +66,18 @@ export class BlobStore {
   /** Stores a small document; returns its digest. Nothing is written when it is there already. */
   write(content: string | Buffer): Digest {
     const digest = digestOf(content);
-    if (!this.claim(digest)) writeFileAtomic(this.path(digest), content, { temporary: this.#temporary });
+    // One of another size is damaged: it is written again.
+    const whole = this.size(digest) === Buffer.byteLength(content);
+    if (!whole || !this.claim(digest))
+      writeFileAtomic(this.path(digest), content, { temporary: this.#temporary });
     return digest;
   }
 
   /** Takes a finished file (on the same filesystem) into the store under a digest its maker has computed. */
   adopt(file: string, digest: Digest): void {
-    if (this.claim(digest)) rmSync(file, { force: true });
+    // One of another size is damaged: the new one takes its place.
+    const whole = this.size(digest) === statSync(file).size;
+    if (whole && this.claim(digest)) rmSync(file, { force: true });
     else renameSync(file, this.path(digest));
   }
 

@@ -2,11 +2,12 @@
  * What the store knows of layers beside their blobs: the table of contents, compressed forms made of them, and
  * directories they are unpacked in. Keyed by DiffID, or by ChainID where the layers below matter.
  */
-import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type ChainId,
   type Compression,
+  compressionOf,
   type Descriptor,
   type DiffId,
   hexOf,
@@ -36,12 +37,23 @@ export class LayerStore {
     renameSync(file, this.tocPath(diffId));
   }
 
+  /** Forgets a table of contents that cannot be read. */
+  dropToc(diffId: DiffId): void {
+    rmSync(this.tocPath(diffId), { force: true });
+  }
+
   /** The known blob that holds this layer in a compressed form made with these settings (such as "gzip-6"). */
   variant(diffId: DiffId, settings: string): Descriptor | undefined {
     const text = readTextIfExists(this.#variantPath(diffId, settings));
     if (text === undefined) return undefined;
-    const descriptor = JSON.parse(text) as Descriptor;
-    return isDigest(descriptor.digest) ? descriptor : undefined;
+    try {
+      const descriptor = JSON.parse(text) as Descriptor;
+      return isDigest(descriptor.digest) && compressionOf(descriptor.mediaType) !== undefined
+        ? descriptor
+        : undefined;
+    } catch {
+      return undefined; // Damaged: the form is made again.
+    }
   }
 
   /** Every known form of a layer with its settings' name. */
@@ -77,8 +89,9 @@ export class LayerStore {
   /** Like `snapshot`, for who only looks. */
   peekSnapshot(chain: ChainId): string | undefined {
     try {
-      const directory = join(this.#root, 'snapshots', readFileSync(this.#chainPath(chain), 'utf8').trim());
-      return existsSync(directory) ? directory : undefined;
+      const name = readFileSync(this.#chainPath(chain), 'utf8').trim();
+      const directory = join(this.#root, 'snapshots', name);
+      return /^[0-9a-f]+$/.test(name) && existsSync(directory) ? directory : undefined;
     } catch {
       return undefined;
     }

@@ -73,12 +73,8 @@ export class LiveSet {
     this.layers.add(hexOf(diffId));
     if (chain !== undefined) this.chains.add(hexOf(chain));
     for (const settings of this.#variants.get(hexOf(diffId)) ?? []) {
-      try {
-        const variant = this.#store.layers.variant(diffId, settings);
-        if (variant !== undefined) this.blobs.add(hexOf(variant.digest));
-      } catch {
-        // A damaged file names nothing.
-      }
+      const variant = this.#store.layers.variant(diffId, settings);
+      if (variant !== undefined) this.blobs.add(hexOf(variant.digest));
     }
   }
 

@@ -147,7 +147,12 @@ export class NameStore {
   }
 
   #read(): Index {
-    const index: unknown = JSON.parse(readFileSync(this.#path, 'utf8'));
+    let index: unknown;
+    try {
+      index = JSON.parse(readFileSync(this.#path, 'utf8'));
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
     if (
       typeof index === 'object' &&
       index !== null &&
@@ -161,7 +166,9 @@ export class NameStore {
       return { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
     }
     throw new BuildError('STORE_CORRUPT_INDEX', `${this.#path} is not an image index`, {
-      suggestions: [`Move ${this.#root} away; images can be built or pulled again.`],
+      suggestions: [
+        'kiln doctor --store makes a new one of the images that are there; their names are lost.',
+      ],
     });
   }
 }

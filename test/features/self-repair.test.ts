@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ROOTLESS, Workspace } from '../helpers/workspace.ts';
+
+const DOCKERFILE = (n: number): string =>
+  `ARG BASE\nFROM $BASE AS made\nRUN echo made > /made\nFROM $BASE\nRUN echo below > /below\nCOPY f /dir/f\nCOPY --from=made /made /dir/g${n}\nRUN echo ${n} $(cat /dir/f /dir/g${n} /below) > /seen\n`;
+
+/** Damages every file of a folder of the store that `pick` chooses. */
+function damage(
+  work: Workspace,
+  folder: string,
+  pick: (name: string) => boolean,
+  change: (content: Buffer) => Buffer | string,
+): number {
+  const directory = join(work.home, folder);
+  const names = readdirSync(directory).filter(pick);
+  for (const name of names) {
+    const path = join(directory, name);
+    writeFileSync(path, change(readFileSync(path)));
+  }
+  return names.length;
+}
+
+const isToc = (name: string): boolean => name.endsWith('.toc');
+
+test.each<[string, (work: Workspace) => number]>([
+  [
+    'tables of contents of an older format',
+    (work) =>
+      damage(work, 'layers', isToc, (toc) => Buffer.concat([Buffer.from('kilntoc1'), toc.subarray(8)])),
+  ],
+  [
+    'tables of contents with a flipped bit',
+    (work) =>
+      damage(work, 'layers', isToc, (toc) =>
+        Buffer.from(toc.map((byte, index) => (index === toc.length - 9 ? byte ^ 1 : byte))),
+      ),
+  ],
+  ['tables of contents that are empty', (work) => damage(work, 'layers', isToc, () => '')],
+  [
+    'compressed forms that are no JSON',
+    (work) =>
+      damage(
+        work,
+        'layers',
+        (name) => !isToc(name),
+        () => '{',
+      ),
+  ],
+  [
+    'compressed forms cut short',
+    (work) => {
+      const variants = readdirSync(join(work.home, 'layers')).filter((name) => !isToc(name));
+      const blobs = variants.map((name) =>
+        JSON.parse(readFileSync(join(work.home, 'layers', name), 'utf8')).digest.slice(7),
+      );
+      return damage(
+        work,
+        'blobs/sha256',
+        (name) => blobs.includes(name),
+        (blob) => blob.subarray(0, 10),
+      );
+    },
+  ],
+  [
+    'snapshot names that lead elsewhere',
+    (work) =>
+      damage(
+        work,
+        'chains',
+        () => true,
+        () => '../blobs',
+      ),
+  ],
+  [
+    'snapshot names of nothing',
+    (work) =>
+      damage(
+        work,
+        'chains',
+        () => true,
+        () => '0123456789abcdef',
+      ),
+  ],
+  [
+    'records',
+    (work) =>
+      readdirSync(join(work.home, 'cache'))
+        .filter((name) => /^[0-9a-f]{2}$/.test(name))
+        .reduce(
+          (sum, name) =>
+            sum +
+            damage(
+              work,
+              join('cache', name),
+              () => true,
+              () => '{"key":1}',
+            ),
+          0,
+        ),
+  ],
+  [
+    'file digests',
+    (work) =>
+      damage(
+        work,
+        'cache',
+        (name) => name.startsWith('files-'),
+        (text) => text.toString('latin1').replaceAll(/[0-9a-f]{64}/g, 'x'),
+      ),
+  ],
+])('%s are made again', async (_what, spoil) => {
+  const work = new Workspace(ROOTLESS);
+  work.write('f', 'content');
+  // Old enough for its digest to be remembered.
+  work.shell('touch -d "1 hour ago" f; sleep 0.1');
+  const layout = work.fresh('layout');
+  const first = await work.tryBuild(DOCKERFILE(1), {
+    args: ['--output', `type=oci,tar=false,dest=${layout},compression=gzip`],
+  });
+  expect(first.exitCode, first.stderr).toBe(0);
+  expect(spoil(work)).toBeGreaterThan(0);
+  for (const n of [1, 2]) {
+    const again = work.fresh('layout');
+    const built = await work.tryBuild(DOCKERFILE(n), {
+      args: ['--output', `type=oci,tar=false,dest=${again},compression=gzip`],
+    });
+    expect(built.exitCode, built.stderr).toBe(0);
+    const image = work.open(`oci:${again}`);
+    expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+    expect(image.text('seen')).toBe(`${n} contentmade below\n`);
+  }
+});
+
+test('an index that is no JSON is told, with the way out', async () => {
+  const work = new Workspace(ROOTLESS);
+  expect(await work.kiln(['images'])).toMatchObject({ exitCode: 0 });
+  writeFileSync(join(work.home, 'index.json'), '{');
+  expect(await work.kiln(['images'])).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/STORE_CORRUPT_INDEX[\s\S]*doctor --store/),
+  });
+  rmSync(join(work.home, 'index.json'));
+});
