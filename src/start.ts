@@ -17,7 +17,8 @@ function main(): void {
   const cache = compileCacheDirectory();
   if (cache !== undefined) enableCompileCache(cache);
   const cli = createRequire(__filename)('./cli.cjs') as { main(): Promise<unknown> };
-  void cli.main();
+  // At once, when all is done and written: nothing that still hangs on may keep the program, or cost time to take apart.
+  void cli.main().then(() => process.exit());
 }
 
 /**

@@ -79,7 +79,7 @@ export abstract class KilnCommand extends Command {
     process.exitCode = shown instanceof BuildError ? shown.exitStatus : 1;
   }
 
-  /** Ends the program once everything is written: nothing that still hangs on may keep it. */
+  /** Waits until everything is written: the program ends right after. */
   protected override async finally(error: Error | undefined): Promise<void> {
     await super.finally(error);
     await new Promise<void>((done) => process.stdout.write('', () => done()));

@@ -5,7 +5,9 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
 import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { BugError, BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
@@ -105,8 +107,9 @@ const BOOTSTRAP = 'echo made >&4 && read -r go <&4 && exec "$@" 2>&5 4<&- 5>&-';
 function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions): ChildProcess {
   const program = [process.execPath, options.entry ?? entryPoint('namespace-main')];
   const detached = options.terminal !== true;
+  const env = { ...options.env, ...compileCache() };
   const spawned = (command: string, args: string[], stdio: StdioOptions): ChildProcess =>
-    spawn(command, args, { env: options.env, serialization: 'advanced', detached, stdio });
+    spawn(command, args, { env, serialization: 'advanced', detached, stdio });
   if (mode === 'none') {
     const [command = '', ...args] = program;
     return spawned(command, args, ['inherit', 'inherit', 'inherit', 'ipc']);
@@ -125,6 +128,13 @@ function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions
   // Descriptor 2 takes complaints until node is up; 5 is the real one, handed to node.
   const stdio: StdioOptions = ['inherit', 'inherit', 'pipe', 'ipc', 'pipe', 2];
   return spawned(unshare, [...namespaces, '--', '/bin/sh', '-c', BOOTSTRAP, 'sh', ...program], stdio);
+}
+
+/** The child's own file is compiled before it could ask for the cache that we use, so it is told of it. */
+function compileCache(): NodeJS.ProcessEnv {
+  const directory = getCompileCacheDir();
+  // Node keeps one directory a version in the one it is given.
+  return directory === undefined ? {} : { NODE_COMPILE_CACHE: dirname(directory) };
 }
 
 /** Waits for the namespaces, writes their ID maps and lets the child go on. */

@@ -25,19 +25,19 @@ import { StepOutput } from './step-output.ts';
 export interface OciRuntime {
   readonly name: 'crun' | 'runc';
   readonly path: string;
-  readonly version: string;
 }
 
 /** crun, else runc; undefined when neither is installed. */
 export function findOciRuntime(searchPath: string | undefined): OciRuntime | undefined {
   for (const name of ['crun', 'runc'] as const) {
     const path = findExecutable(name, searchPath);
-    if (path !== undefined) return { name, path, version: runtimeVersion(path) };
+    if (path !== undefined) return { name, path };
   }
   return undefined;
 }
 
-function runtimeVersion(path: string): string {
+/** What the runtime says of its version; "unknown" when it does not run. Costs a process. */
+export function runtimeVersion({ path }: OciRuntime): string {
   try {
     const text = execFileSync(path, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return /version (\S+)/.exec(text)?.[1] ?? 'unknown';
@@ -68,7 +68,7 @@ export class OciSandbox implements Sandbox {
     this.#runtime = runtime;
     this.#tools = tools;
     this.#searchPath = searchPath;
-    this.description = `${runtime.name} ${runtime.version}`;
+    this.description = runtime.name;
   }
 
   async run(request: SandboxRequest): Promise<SandboxResult> {

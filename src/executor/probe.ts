@@ -10,7 +10,7 @@ import { chooseSandbox } from './choose-sandbox.ts';
 import { type IdOwner, subordinateRanges } from './id-map.ts';
 import type { NamespaceSetup } from './namespace-wire.ts';
 import { findNetworkTools } from './network.ts';
-import { findOciRuntime } from './oci-sandbox.ts';
+import { findOciRuntime, runtimeVersion } from './oci-sandbox.ts';
 import {
   CAP_SYS_ADMIN,
   hasCapability,
@@ -251,7 +251,7 @@ function checkRuntime(path: string | undefined): Check {
       remedy: installCommand('runtime'),
     };
   }
-  return { id, status: 'ok', found: `${runtime.name} ${runtime.version} (${runtime.path})` };
+  return { id, status: 'ok', found: `${runtime.name} ${runtimeVersion(runtime)} (${runtime.path})` };
 }
 
 function checkCgroups(): Check {
