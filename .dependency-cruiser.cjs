@@ -25,6 +25,18 @@ const LAYERS = {
     'system',
   ],
   archive: ['layer', 'image', 'system'],
+  container: [
+    'solver',
+    'plan',
+    'dockerfile',
+    'image',
+    'layer',
+    'snapshot',
+    'executor',
+    'store',
+    'progress',
+    'system',
+  ],
   output: ['dockerfile', 'store', 'registry', 'image', 'layer', 'progress', 'system'],
 };
 

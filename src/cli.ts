@@ -15,7 +15,9 @@ import Prune from './commands/prune.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
 import Rmi from './commands/rmi.ts';
+import Run from './commands/run.ts';
 import Save from './commands/save.ts';
+import { splitCommand } from './commands/split-command.ts';
 import Tag from './commands/tag.ts';
 import { refuseUnknownCommand } from './commands/unknown-command.ts';
 
@@ -36,6 +38,7 @@ export const COMMANDS = {
   pull: Pull,
   push: Push,
   rmi: Rmi,
+  run: Run,
   save: Save,
   tag: Tag,
 };
@@ -43,5 +46,13 @@ export const COMMANDS = {
 /** Runs the command that the arguments name. */
 export async function main(): Promise<unknown> {
   if (refuseUnknownCommand(process.argv.slice(2), Object.keys(COMMANDS))) return undefined;
-  return execute({ dir: __dirname });
+  return execute({ dir: __dirname, args: markCommand(process.argv.slice(2)) });
+}
+
+/** `kiln run IMAGE --help` asks the image's program for help: "--" keeps its words from being looked at. */
+function markCommand(words: string[]): string[] {
+  const [first, ...others] = words;
+  if (first !== 'run') return words;
+  const { own, rest } = splitCommand(others, { ...Run.baseFlags, ...Run.flags });
+  return rest.length === 0 ? words : ['run', ...own, '--', ...rest];
 }

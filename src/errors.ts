@@ -23,6 +23,7 @@ export interface SourceLocation {
 type ErrorArea =
   | 'BASE_IMAGE'
   | 'CACHE'
+  | 'CONTAINER'
   | 'CONTEXT'
   | 'COPY'
   | 'DOCKERFILE'

@@ -1,8 +1,9 @@
-/** What runs inside the namespace: a build with what it takes to run steps, or the checks of `kiln doctor`. */
+/** What runs inside the namespace: a build with what it takes to run steps, a container, the checks of `kiln doctor`. */
 import { setMaxListeners } from 'node:events';
 import { type BuildOutcome, buildImage } from './actions/build-image.ts';
 import type { BuildRequest } from './actions/build-request.ts';
 import { BuildScratch } from './actions/build-scratch.ts';
+import type { ContainerTask } from './actions/container-task.ts';
 import { openRegistry } from './actions/open-registry.ts';
 import { chooseSandbox } from './executor/choose-sandbox.ts';
 import { type NamespaceContext, serveNamespace } from './executor/namespace-child.ts';
@@ -17,6 +18,7 @@ import type { StoreUsage } from './store/store-usage.ts';
 /** What the command outside asks for. */
 export type NamespaceTask =
   | { readonly task: 'build'; readonly request: BuildRequest }
+  | { readonly task: 'run'; readonly request: ContainerTask }
   | { readonly task: 'probe'; readonly root: string; readonly env: NodeJS.ProcessEnv }
   | { readonly task: 'prune'; readonly root: string; readonly options: GarbageOptions }
   | { readonly task: 'measure'; readonly root: string };
@@ -26,21 +28,25 @@ export interface NamespaceMessage {
   readonly event: Parameters<Emit>[0];
 }
 
-serveNamespace<NamespaceTask, BuildOutcome | Check[] | GarbageReport | StoreUsage>((task, context) => {
-  // Files get the modes their layers say, not what a shell once asked for.
-  process.umask(0);
-  setMaxListeners(0, context.signal);
-  switch (task.task) {
-    case 'build':
-      return build(task.request, context);
-    case 'probe':
-      return probe(task, context);
-    case 'prune':
-      return prune(task);
-    case 'measure':
-      return measure(task);
-  }
-});
+serveNamespace<NamespaceTask, BuildOutcome | Check[] | GarbageReport | StoreUsage | number>(
+  (task, context) => {
+    // Files get the modes their layers say, not what a shell once asked for.
+    process.umask(0);
+    setMaxListeners(0, context.signal);
+    switch (task.task) {
+      case 'build':
+        return build(task.request, context);
+      case 'run':
+        return run(task.request, context);
+      case 'probe':
+        return probe(task, context);
+      case 'prune':
+        return prune(task);
+      case 'measure':
+        return measure(task);
+    }
+  },
+);
 
 async function build(request: BuildRequest, context: NamespaceContext): Promise<BuildOutcome> {
   const { registry, connections } = openRegistry(request.env);
@@ -79,6 +85,11 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
     scratch.close();
     await registry.close();
   }
+}
+
+async function run(request: ContainerTask, context: NamespaceContext): Promise<number> {
+  const { runTask } = await import('./actions/run-container-inside.ts');
+  return runTask(request, context);
 }
 
 async function probe(

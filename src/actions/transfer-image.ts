@@ -7,9 +7,9 @@ import { formatReference, manifestName, parseReference, withDefaultTag } from '.
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { LayerForm } from '../output/output-spec.ts';
 import { pushImage } from '../output/registry-output.ts';
-import type { Emit } from '../progress/event.ts';
+import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
-import { ImageResolver } from '../solver/image-resolver.ts';
+import { ImageResolver, type ResolvedImage } from '../solver/image-resolver.ts';
 import { LayerAccess } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
@@ -105,7 +105,7 @@ export async function pullImage(name: string, options: TransferOptions): Promise
 }
 
 async function pullInto(store: Store, name: string, options: TransferOptions): Promise<Descriptor> {
-  const { root, connections, platform, signal, clock, emit } = options;
+  const { root, connections, platform, clock } = options;
   const reference = withDefaultTag(parseReference(name));
   const full = formatReference(reference);
   const resolver = new ImageResolver({
@@ -117,6 +117,17 @@ async function pullInto(store: Store, name: string, options: TransferOptions): P
   });
   const image = await resolver.resolve(full, platform);
   const step = { id: 'pull', prefix: '[pull]', name: `${full} (${manifestName(reference)})` };
+  await fetchLayers(store, { image, step }, options);
+  nameImage(store, { image, full }, new Date(clock()));
+  return image.descriptor;
+}
+
+/** Takes the layers that the store lacks from where the image is, several at a time, and tells how it goes. */
+export async function fetchLayers(
+  store: Store,
+  { image, step }: { readonly image: ResolvedImage; readonly step: StepLabel },
+  { emit, clock, signal }: Pick<TransferOptions, 'emit' | 'clock' | 'signal'>,
+): Promise<void> {
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   let current = 0;
   const began = clock();
@@ -133,12 +144,19 @@ async function pullInto(store: Store, name: string, options: TransferOptions): P
     }
   };
   await Promise.all(Array.from({ length: 3 }, worker));
+  emit({ type: 'step-finished', step, outcome: 'done', duration: clock() - began });
+}
+
+/** Gives a pulled image its full name. */
+export function nameImage(
+  store: Store,
+  { image, full }: { readonly image: ResolvedImage; readonly full: string },
+  now: Date,
+): void {
   const { os, architecture, variant } = image.config;
   const described = {
     ...image.descriptor,
     platform: { os, architecture, ...(variant === undefined ? {} : { variant }) },
   };
-  store.names.set([full], described, new Date(clock()));
-  emit({ type: 'step-finished', step, outcome: 'done', duration: clock() - began });
-  return image.descriptor;
+  store.names.set([full], described, now);
 }

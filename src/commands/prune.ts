@@ -5,13 +5,18 @@ import { parseSize, usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
 
 export default class Prune extends KilnCommand {
-  static override description = 'Remove from the local store what no image and no cache record needs.';
+  static override description =
+    'Remove from the local store what no image, no container and no cache record needs.';
 
   static override flags = {
     all: Flags.boolean({ char: 'a', description: 'remove the build cache as well, and unpacked layers' }),
+    containers: Flags.boolean({
+      description: 'remove stopped containers as well, with what they have written',
+    }),
     force: Flags.boolean({ char: 'f', description: 'accepted for habit; nothing is asked', hidden: true }),
     filter: Flags.string({
-      description: 'until=24h: remove cache records that were not used for so long',
+      description:
+        'until=24h: remove cache records that were not used for so long, containers that ended before',
       multiple: true,
       multipleNonGreedy: true,
     }),
@@ -37,6 +42,7 @@ export default class Prune extends KilnCommand {
       all: flags.all,
       maxAge: ages.length === 0 ? undefined : Math.max(...ages),
       keepStorage: keep === undefined ? undefined : parseSize('--keep-storage', keep),
+      containers: flags.containers,
       dryRun: flags['dry-run'],
       now: Date.now(),
     };

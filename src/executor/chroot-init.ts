@@ -27,6 +27,7 @@ import {
   processControl,
   setHostname,
   setResourceLimit,
+  takeTerminal,
 } from '../system/libc.ts';
 import { type ChrootPlan, type ChrootReport, REPORT_FD } from './chroot-plan.ts';
 import { changeFlags, makeMount } from './mount-options.ts';
@@ -73,7 +74,8 @@ function main(): void {
   stage = 'limit';
   for (const { name, soft, hard } of plan.limits) setResourceLimit(name, soft, hard);
   stage = 'setup';
-  for (const fd of plan.terminal ? [] : [1, 2]) fchownSync(fd, plan.user.uid, plan.user.gid);
+  if (plan.terminal) takeTerminal(0);
+  for (const fd of plan.terminal ? [0] : [1, 2]) fchownSync(fd, plan.user.uid, plan.user.gid);
   changeRoot(toByteString(plan.rootfs));
   process.chdir('/');
   const filter = plan.isolated ? defaultSeccompFilter(process.arch) : undefined;
@@ -85,7 +87,9 @@ function main(): void {
   start(plan);
 }
 
-function mountAll({ rootfs, mounts, ownPids }: ChrootPlan): void {
+function mountAll({ rootfs, mounts, ownPids, readonlyRoot }: ChrootPlan): void {
+  const root = { destination: '/', type: 'bind', source: rootfs, options: ['bind'] };
+  if (readonlyRoot) makeMount(root, rootfs);
   for (const mount of mounts) {
     const target = join(rootfs, mount.destination);
     if (mount.destination === '/proc' && !ownPids) {
@@ -103,6 +107,7 @@ function mountAll({ rootfs, mounts, ownPids }: ChrootPlan): void {
     changeFlags(target, MOUNT.readonly);
   }
   for (const path of MASKED_PATHS) mask(join(rootfs, path));
+  if (readonlyRoot) changeFlags(rootfs, MOUNT.readonly);
 }
 
 /** Mount points below another mount of the plan; the others are there already. */

@@ -18,7 +18,10 @@ export interface ChrootPlan {
   readonly ownPids: boolean;
   /** A network namespace without any connection, whose loopback is still down. */
   readonly loopback: boolean;
+  /** Descriptors 0 to 2 are a terminal. */
   readonly terminal: boolean;
+  /** The root filesystem is read-only, mounts are not. */
+  readonly readonlyRoot: boolean;
 }
 
 /** Descriptor on which the init process reports; it closes when the command starts. */

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError, messageOf } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
 import { type ProcessEnd, processEnd } from '../system/process.ts';
+import { AttachedChild } from './attached-child.ts';
 import type { ChrootPlan, ChrootReport } from './chroot-plan.ts';
 import { writeGeneratedFiles } from './generated-files.ts';
 import { InPlaceFiles } from './in-place-files.ts';
@@ -19,11 +20,11 @@ import { MountPoints } from './mount-points.ts';
 import type { NamespaceSetup } from './namespace-wire.ts';
 import { type NetworkTools, openNetwork, type StepNetwork } from './network.ts';
 import { plannedMounts } from './oci-spec.ts';
-import { killDescendants, killQuietly, killRootedIn } from './process-tree.ts';
+import { openStreams } from './open-streams.ts';
+import { childrenOf, killDescendants, killQuietly, killRootedIn } from './process-tree.ts';
 import { inInitialUserNamespace } from './remedies.ts';
 import { startFailure } from './runtime-errors.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
-import { StepOutput } from './step-output.ts';
 
 /** How this process stands to its namespaces, and what it may use. */
 export interface ChrootHost {
@@ -47,6 +48,7 @@ export class ChrootSandbox implements Sandbox {
     request.signal.throwIfAborted();
     const isolated = this.#host.setup.mode !== 'none';
     if (!isolated && request.network !== 'host') throw noNetworkNamespace(request);
+    if (!isolated && request.readonlyRoot === true) throw noReadonlyRoot();
     const network = await openNetwork(request.network, request.scratch, this.#host.tools);
     const points = new MountPoints(request.rootfs);
     const copies = new InPlaceFiles(request.rootfs, points);
@@ -89,25 +91,25 @@ export class ChrootSandbox implements Sandbox {
       isolated: mode !== 'none',
       ownPids: pidNamespace,
       loopback: request.network === 'none',
-      terminal: request.terminal === true,
+      terminal: typeof request.output !== 'function' && request.output.terminal !== undefined,
+      readonlyRoot: request.readonlyRoot === true,
     };
   }
 
   async #start(request: SandboxRequest, plan: ChrootPlan, network: StepNetwork): Promise<SandboxResult> {
     const planFile = join(request.scratch, 'chroot.json');
     writeFileSync(planFile, JSON.stringify(plan));
-    const output = plan.terminal ? undefined : new StepOutput(request.onOutput);
+    const streams = openStreams(request);
     const [command = '', ...args] = startCommand(plan, planFile, network);
     const child = spawn(command, args, {
       // Node's own use of io_uring would run into the step's filter.
       env: { PATH: this.#host.searchPath, UV_USE_IO_URING: '0' },
-      stdio:
-        output === undefined
-          ? ['inherit', 'inherit', 'inherit', 'pipe']
-          : ['ignore', ...output.writers, 'pipe'],
-      detached: !plan.terminal,
+      stdio: [...streams.child, 'pipe'],
+      detached: true,
     });
-    output?.handedOver();
+    streams.handedOver();
+    const attached = new AttachedChild(child, streams, () => firstProcess(child, plan));
+    if (typeof request.output !== 'function') request.output.onStart(attached);
     const report = collectReport(child);
     const abort = (): void => {
       void endStep(child, plan);
@@ -118,12 +120,12 @@ export class ChrootSandbox implements Sandbox {
         throw startFailure(failedStart(request, messageOf(error)));
       });
       await endStep(child, plan);
-      await output?.drained();
+      await streams.drained();
       request.signal.throwIfAborted();
-      return answer(end, report(), request);
+      return answer({ ...end, signal: attached.endedBy ?? end.signal }, report(), request);
     } finally {
       request.signal.removeEventListener('abort', abort);
-      output?.destroy();
+      streams.destroy();
     }
   }
 }
@@ -149,7 +151,12 @@ function collectReport(child: ChildProcess): () => ChrootReport | undefined {
 
 function answer(end: ProcessEnd, report: ChrootReport | undefined, request: SandboxRequest): SandboxResult {
   if (report !== undefined) throw startFailure(failedStart(request, inRuntimeWords(report, request)));
-  return { exitCode: end.code ?? 128 + (end.signal === null ? 0 : constants.signals[end.signal]) };
+  return { exitCode: end.signal === null ? (end.code ?? 1) : 128 + constants.signals[end.signal] };
+}
+
+/** The step's own process: below unshare where that has made a PID namespace for it. */
+function firstProcess({ pid = 0 }: ChildProcess, { ownPids }: ChrootPlan): number | undefined {
+  return ownPids ? childrenOf(pid)[0] : pid;
 }
 
 /** Says what the init process reports in the words that runtime-errors.ts knows from crun and runc. */
@@ -197,6 +204,12 @@ function noNetworkNamespace({ network }: SandboxRequest): BuildError {
     `--network ${network} needs a network namespace, and this container lets root make none.`,
     { suggestions: ['Use --network host (the default), or allow user namespaces in the outer container.'] },
   );
+}
+
+function noReadonlyRoot(): BuildError {
+  return new BuildError('HOST_NO_SANDBOX', 'A read-only root filesystem needs a mount namespace.', {
+    suggestions: ['Leave --read-only out, or allow user namespaces in the outer container.'],
+  });
 }
 
 /** Whether chroot(2) is permitted to this process: root with CAP_SYS_CHROOT. */

@@ -11,6 +11,8 @@ export interface NamespaceContext extends NamespaceSetup {
   readonly signal: AbortSignal;
   /** Tells the command something; it arrives at `onMessage`. */
   send(message: unknown): void;
+  /** Passes on what the command sends; what came before anybody listened is passed on then. */
+  onMessage(listener: (message: unknown) => void): void;
 }
 
 /** Time a handler has to clean up when nobody is left to wait for it. */
@@ -31,7 +33,14 @@ export function serveNamespace<Payload, Result>(
     abort();
     setTimeout(() => process.exit(1), ORPHAN_GRACE).unref();
   });
+  let listener: ((message: unknown) => void) | undefined;
+  const early: unknown[] = [];
   process.on('message', (message: ToChild) => {
+    if (message.type === 'message') {
+      if (listener === undefined) early.push(message.message);
+      else listener(message.message);
+      return;
+    }
     if (message.type === 'abort') {
       abort();
       return;
@@ -45,6 +54,10 @@ export function serveNamespace<Payload, Result>(
       ...message.setup,
       signal: controller.signal,
       send: (content: unknown): void => post({ type: 'message', message: content }),
+      onMessage: (next: (message: unknown) => void): void => {
+        listener = next;
+        for (const message of early.splice(0)) next(message);
+      },
     };
     answer(() => handler(message.payload as Payload, context), controller.signal).then(finish);
   });

@@ -26,6 +26,7 @@ export interface WireError {
 
 export type ToChild =
   | { readonly type: 'start'; readonly setup: NamespaceSetup; readonly payload: unknown }
+  | { readonly type: 'message'; readonly message: unknown }
   | { readonly type: 'abort' };
 
 export type FromChild =

@@ -35,8 +35,8 @@ export interface NamespaceOptions {
   readonly killSignal?: AbortSignal;
   /** What the handler sends before its result. */
   readonly onMessage?: (message: unknown) => void;
-  /** Stay in the terminal's session, for an interactive step. Otherwise Ctrl-C reaches the child only through us. */
-  readonly terminal?: boolean;
+  /** Called when the handler begins, with a way to tell it something (`NamespaceContext.onMessage`). */
+  readonly onStart?: (send: (message: unknown) => void) => void;
   /** The file to run; the namespace-main entry point when left out. */
   readonly entry?: string;
 }
@@ -106,10 +106,10 @@ const BOOTSTRAP = 'echo made >&4 && read -r go <&4 && exec "$@" 2>&5 4<&- 5>&-';
 
 function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions): ChildProcess {
   const program = [process.execPath, options.entry ?? entryPoint('namespace-main')];
-  const detached = options.terminal !== true;
   const env = { ...options.env, ...compileCache() };
+  // In a session of its own: Ctrl-C reaches it only through us.
   const spawned = (command: string, args: string[], stdio: StdioOptions): ChildProcess =>
-    spawn(command, args, { env, serialization: 'advanced', detached, stdio });
+    spawn(command, args, { env, serialization: 'advanced', detached: true, stdio });
   if (mode === 'none') {
     const [command = '', ...args] = program;
     return spawned(command, args, ['inherit', 'inherit', 'inherit', 'ipc']);
@@ -248,7 +248,7 @@ async function converse<Result>(
   ended: ReturnType<typeof processEnd>,
   { setup, options }: { setup: NamespaceSetup; options: NamespaceOptions },
 ): Promise<Outcome<Result>> {
-  const { signal, onMessage, payload } = options;
+  const { signal, onMessage, onStart, payload } = options;
   const send = (message: ToChild): void => {
     // The child may be gone already; its end says so.
     if (child.connected) child.send(message, () => {});
@@ -264,6 +264,7 @@ async function converse<Result>(
     if (message.type === 'ready') {
       up = true;
       send({ type: 'start', setup, payload });
+      onStart?.((content) => send({ type: 'message', message: content }));
     } else if (message.type === 'message') onMessage?.(message.message);
     else last = message;
   });

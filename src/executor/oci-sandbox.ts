@@ -9,17 +9,20 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError, messageOf } from '../errors.ts';
+import { readTextIfExists } from '../system/files.ts';
+import { makeTerminalRaw } from '../system/libc.ts';
 import { findExecutable, processEnd } from '../system/process.ts';
+import { AttachedChild } from './attached-child.ts';
 import { writeGeneratedFiles } from './generated-files.ts';
 import { stepLimits } from './limits.ts';
 import { MountPoints } from './mount-points.ts';
 import { type NetworkTools, openNetwork, type StepNetwork } from './network.ts';
 import { plannedMounts, runtimeConfig } from './oci-spec.ts';
+import { openStreams } from './open-streams.ts';
 import { killDescendants, killQuietly } from './process-tree.ts';
 import { inInitialUserNamespace, installCommand } from './remedies.ts';
 import { lateComplaint, startFailure } from './runtime-errors.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
-import { StepOutput } from './step-output.ts';
 
 /** An OCI runtime on this host. */
 export interface OciRuntime {
@@ -86,12 +89,16 @@ export class OciSandbox implements Sandbox {
 
   async #start(request: SandboxRequest): Promise<SandboxResult> {
     const log = join(request.scratch, 'runtime.log');
-    const output = request.terminal === true ? undefined : new StepOutput(request.onOutput);
+    const streams = openStreams(request);
+    // The runtime has a terminal of its own for the container, and stands between the two.
+    if (typeof streams.child[0] === 'number' && streams.terminal) makeTerminalRaw(streams.child[0]);
     const child = spawn(this.#runtime.path, runtimeArguments(this.#runtime, request, log), {
       env: { PATH: this.#searchPath },
-      stdio: output === undefined ? 'inherit' : ['ignore', ...output.writers],
+      stdio: [...streams.child],
     });
-    output?.handedOver();
+    streams.handedOver();
+    const attached = new AttachedChild(child, streams, () => firstProcess(request));
+    if (typeof request.output !== 'function') request.output.onStart(attached);
     const abort = (): void => {
       void endContainer(child);
     };
@@ -100,14 +107,15 @@ export class OciSandbox implements Sandbox {
       const { code, signal } = await processEnd(child).catch((error: unknown) => {
         throw startFailure(failedStart(request, messageOf(error)));
       });
-      await output?.drained();
+      await streams.drained();
       request.signal.throwIfAborted();
-      const said = code === 0 ? undefined : (loggedError(log) ?? lateComplaint(output?.lastLine() ?? ''));
+      const said = code === 0 ? undefined : (loggedError(log) ?? lateComplaint(streams.lastLine()));
       if (said !== undefined) throw startFailure(failedStart(request, said));
-      return { exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) };
+      const killed = attached.endedBy ?? signal;
+      return { exitCode: killed === null ? (code ?? 1) : 128 + constants.signals[killed] };
     } finally {
       request.signal.removeEventListener('abort', abort);
-      output?.destroy();
+      streams.destroy();
     }
   }
 }
@@ -119,7 +127,16 @@ function runtimeArguments(runtime: OciRuntime, { scratch }: SandboxRequest, log:
     runtime.name === 'crun'
       ? ['--cgroup-manager=disabled', `--log=file:${log}`]
       : ['--log', log, '--log-format', 'json'];
-  return ['--root', join(scratch, 'state'), ...own, 'run', '--bundle', join(scratch, 'bundle'), id];
+  const command = ['run', '--bundle', join(scratch, 'bundle'), '--pid-file', join(scratch, PID_FILE), id];
+  return ['--root', join(scratch, 'state'), ...own, ...command];
+}
+
+const PID_FILE = 'pid';
+
+/** The container's first process, once it is there. */
+function firstProcess({ scratch }: SandboxRequest): number | undefined {
+  const text = readTextIfExists(join(scratch, PID_FILE));
+  return text === undefined || text === '' ? undefined : Number(text);
 }
 
 function writeBundle(request: SandboxRequest, network: StepNetwork, points: MountPoints): void {

@@ -184,7 +184,7 @@ export function runtimeConfig(request: SandboxRequest, facts: ConfigFacts): Runt
   return {
     ociVersion: '1.0.2',
     process: runtimeProcess(request, facts.limits),
-    root: { path: request.rootfs, readonly: false },
+    root: { path: request.rootfs, readonly: request.readonlyRoot === true },
     hostname: request.hostname,
     mounts: facts.mounts,
     // crun takes the ready filter; runc knows only the profile.
@@ -205,8 +205,11 @@ function runtimeProcess(
   limits: SandboxRequest['ulimits'],
 ): Readonly<Record<string, unknown>> {
   const { uid, gid, additionalGids } = request.user;
+  const { output } = request;
+  const terminal = typeof output === 'function' ? undefined : output.terminal;
   return {
-    terminal: request.terminal === true,
+    terminal: terminal !== undefined,
+    ...(terminal === undefined ? {} : { consoleSize: { width: terminal.columns, height: terminal.rows } }),
     user: { uid, gid, umask: 0o022, additionalGids },
     args: request.argv,
     env: request.env,

@@ -18,7 +18,8 @@ function statOf(pid: number): readonly string[] {
   }
 }
 
-function childrenOf(parent: number): number[] {
+/** Processes that a process has started itself and that still run. */
+export function childrenOf(parent: number): number[] {
   return allProcesses().filter((pid) => statOf(pid)[1] === String(parent));
 }
 

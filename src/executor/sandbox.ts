@@ -2,6 +2,9 @@
  * The contract of a sandbox (DESIGN D5): run one process in a root filesystem, give back its exit code.
  * Everything here is already decided: user names are numbers, mounts are paths on the host.
  */
+import type { Readable, Writable } from 'node:stream';
+import type { TerminalSize } from '../system/libc.ts';
+
 export type IsolationName = 'oci' | 'chroot';
 
 export type NetworkMode = 'host' | 'none' | 'private';
@@ -31,6 +34,30 @@ export interface SandboxUser {
   readonly additionalGids: readonly number[];
 }
 
+export type OutputListener = (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
+
+/** The streams of a process that somebody talks to. */
+export interface Attachment {
+  /** What it reads; without one its input is empty. */
+  readonly stdin: Readable | undefined;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Gives it a terminal of its own with this size; all it writes then goes to `stdout`. */
+  readonly terminal: TerminalSize | undefined;
+  /** Called once it is being started. */
+  readonly onStart: (process: AttachedProcess) => void;
+}
+
+/** A running process, for who passes on signals and the size of a window. */
+export interface AttachedProcess {
+  /**
+   * Sends a signal. The kernel drops signals that the first process of a PID namespace does not handle; here they end
+   * it, as they would any other process.
+   */
+  signal(name: NodeJS.Signals): void;
+  resize(size: TerminalSize): void;
+}
+
 export interface SandboxRequest {
   /** Absolute host path of the writable root filesystem, mounted. */
   readonly rootfs: string;
@@ -50,9 +77,10 @@ export interface SandboxRequest {
   readonly ulimits: readonly Ulimit[];
   /** Scratch directory for this run (absolute, exists, empty): bundle, generated files. The caller removes it. */
   readonly scratch: string;
-  /** Gives the process the caller's own terminal and standard input (`kiln run -it`); output is then not passed on. */
-  readonly terminal?: boolean;
-  readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
+  /** Nothing outside of mounts can be written. */
+  readonly readonlyRoot?: boolean;
+  /** What the process writes, or streams that it is connected to for as long as it lives. */
+  readonly output: OutputListener | Attachment;
   /** Aborting kills every process of the sandbox; `run` then rejects with the signal's reason. */
   readonly signal: AbortSignal;
 }

@@ -2,28 +2,44 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { makePipe } from '../system/libc.ts';
-import type { SandboxRequest } from './sandbox.ts';
+import type { OutputListener } from './sandbox.ts';
+import type { StepStreams } from './step-streams.ts';
 
 /** Enough to find what a runtime said last. */
 const TAIL = 2_048;
 
-/** Two pipes from a process to `onOutput`. */
-export class StepOutput {
-  /** Descriptors for the child's stdout and stderr; close them with `handedOver` when it runs. */
-  readonly writers: readonly [number, number];
+/** The end of what a process writes to stderr, where a runtime may have put its last words. */
+export class OutputTail {
+  #bytes = Buffer.alloc(0);
+
+  add(chunk: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, chunk]).subarray(-TAIL);
+  }
+
+  lastLine(): string {
+    return this.#bytes.toString('utf8').trimEnd().split('\n').at(-1) ?? '';
+  }
+}
+
+/** Two pipes from a process to a listener. */
+export class StepOutput implements StepStreams {
+  readonly child: StepStreams['child'];
+  readonly terminal = false;
+  readonly #writers: readonly [number, number];
   readonly #ended: Promise<unknown>;
   readonly #sockets: readonly Socket[];
   #open = true;
-  #tail = Buffer.alloc(0);
+  readonly #tail = new OutputTail();
 
-  constructor(onOutput: SandboxRequest['onOutput']) {
+  constructor(onOutput: OutputListener) {
     const pipes = [makePipe(), makePipe()] as const;
-    this.writers = [pipes[0].write, pipes[1].write];
+    this.#writers = [pipes[0].write, pipes[1].write];
+    this.child = ['ignore', ...this.#writers];
     this.#sockets = pipes.map(({ read }) => new Socket({ fd: read, readable: true, writable: false }));
     const ends = this.#sockets.map((socket, index) => {
       const stream = index === 0 ? 'stdout' : 'stderr';
       socket.on('data', (chunk: Buffer) => {
-        if (stream === 'stderr') this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL);
+        if (stream === 'stderr') this.#tail.add(chunk);
         onOutput(stream, chunk);
       });
       socket.on('error', () => {}); // A broken pipe of a killed process; its end is reported by its exit.
@@ -34,27 +50,23 @@ export class StepOutput {
     this.#ended = Promise.all(ends);
   }
 
-  /** Gives up our copies of the writing ends, so that the pipes end with the processes that hold theirs. */
   handedOver(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.writers.forEach(closeSync);
+    this.#writers.forEach(closeSync);
   }
 
-  /** Resolves when everything written has been passed on. */
   async drained(): Promise<void> {
     this.handedOver();
     await this.#ended;
   }
 
-  /** Stops listening whatever is still to come. */
   destroy(): void {
     this.handedOver();
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Last line of stderr. */
   lastLine(): string {
-    return this.#tail.toString('utf8').trimEnd().split('\n').at(-1) ?? '';
+    return this.#tail.lastLine();
   }
 }

@@ -84,7 +84,7 @@ async function runIn(
       shmSize: settings.shmSize,
       ulimits: settings.ulimits,
       scratch,
-      onOutput: (stream, chunk) => output.write(stream, chunk),
+      output: (stream, chunk) => output.write(stream, chunk),
       signal: context.signal,
     }));
   } finally {

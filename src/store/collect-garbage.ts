@@ -19,6 +19,8 @@ export interface GarbageOptions {
   readonly maxAge?: number | undefined;
   /** Bytes that the cache may keep; the records used last stay. */
   readonly keepStorage?: number | undefined;
+  /** Stopped containers go as well; with `maxAge`, those that ended before. */
+  readonly containers: boolean;
   /** Only says what would go. */
   readonly dryRun: boolean;
   /** Milliseconds since 1970. */
@@ -26,7 +28,7 @@ export interface GarbageOptions {
 }
 
 export interface Garbage {
-  readonly kind: 'record' | 'blob' | 'layer' | 'snapshot' | 'leftover';
+  readonly kind: 'record' | 'blob' | 'layer' | 'snapshot' | 'container' | 'leftover';
   readonly name: string;
   readonly size: number;
 }
@@ -86,6 +88,7 @@ class Collection {
   }
 
   sweep(): readonly Found[] {
+    this.#sweepContainers();
     this.#sweepRecords();
     this.#sweepSnapshots();
     this.#sweepFolder('layers', ({ layers }) => layers);
@@ -94,6 +97,19 @@ class Collection {
     this.#sweepFolder(join('blobs', 'sha256'), ({ blobs }) => blobs);
     this.#sweepLeftovers();
     return this.#found;
+  }
+
+  /** What a container stands on stays as it is, unpacked layers included: it may be running on them. */
+  #sweepContainers(): void {
+    const { containers, maxAge, now } = this.#options;
+    for (const container of this.#store.containers.list()) {
+      const { alive, autoRemove, directory, finished, created } = container;
+      const old = maxAge === undefined || now - Date.parse(finished ?? created) > maxAge;
+      // One of --rm that is still there was left by a kiln that was killed.
+      const goes = !alive && (autoRemove || (containers && old));
+      if (!goes || !this.#remove('container', directory))
+        this.#live.markImage(container.manifest, { derived: true });
+    }
   }
 
   /** Marks everything on the way: which records stay decides what is reachable. */
@@ -179,17 +195,22 @@ class Collection {
     return stat !== undefined && Math.max(stat.mtimeMs, stat.ctimeMs) >= this.#horizon;
   }
 
-  #remove(kind: Garbage['kind'], path: string): void {
+  /** False when it cannot go now. */
+  #remove(kind: Garbage['kind'], path: string): boolean {
     const name = path.slice(path.lastIndexOf('/') + 1);
     if (this.#options.dryRun) {
       this.#found.push({ kind, name, path });
+    } else if (kind === 'container') {
+      const trash = this.#session.draft('trash');
+      if (!this.#store.containers.take(path, trash, { wait: false })) return false;
+      this.#found.push({ kind, name, path: trash });
     } else if (kind === 'snapshot' || kind === 'leftover') {
       // Out of reach at once; removed with the session, when nobody waits for the lock any more.
       const trash = this.#session.draft('trash');
       try {
         renameSync(path, trash);
       } catch (error) {
-        if (systemErrorCode(error) === 'ENOENT') return; // Its owner has removed it meanwhile.
+        if (systemErrorCode(error) === 'ENOENT') return true; // Its owner has removed it meanwhile.
         throw error;
       }
       this.#found.push({ kind, name, path: trash });
@@ -198,6 +219,7 @@ class Collection {
       rmSync(path, { force: true });
       this.#found.push({ kind, name, path, size });
     }
+    return true;
   }
 }
 

@@ -9,12 +9,12 @@ import { treeSize } from './tree-size.ts';
 export interface UsageItem {
   readonly name: string;
   readonly size: number;
-  /** An image leads to it. */
+  /** An image or a container leads to it; of a container, that it runs. */
   readonly active: boolean;
 }
 
 export interface Usage {
-  readonly type: 'Images' | 'Layers' | 'Snapshots' | 'Cache records' | 'Cache mounts';
+  readonly type: 'Images' | 'Containers' | 'Layers' | 'Snapshots' | 'Cache records' | 'Cache mounts';
   readonly items: readonly UsageItem[];
 }
 
@@ -35,6 +35,10 @@ export function storeUsage(store: Store): StoreUsage {
   const entries = store.names.entries();
   const images = new LiveSet(store);
   for (const entry of entries) images.markImage(entry, { derived: false });
+  const containers = store.containers.list().map(({ name, manifest, alive, directory }) => {
+    images.markImage(manifest, { derived: false });
+    return { name, size: measure(join(directory, 'snapshot', 'fs')), active: alive };
+  });
   const blobs = join(store.root, 'blobs', 'sha256');
   const layers = readdirSync(blobs).map((name) => ({
     name: `sha256:${name}`,
@@ -63,6 +67,7 @@ export function storeUsage(store: Store): StoreUsage {
   }));
   const usage: Usage[] = [
     { type: 'Images', items: imageItems(store) },
+    { type: 'Containers', items: containers },
     { type: 'Layers', items: layers },
     { type: 'Snapshots', items: snapshots },
     { type: 'Cache records', items: records },

@@ -5,6 +5,7 @@
  *   layers/      tables of contents and known compressed forms of layers, by DiffID
  *   snapshots/   unpacked layers (overlay upper directories); chains/ names them by ChainID
  *   cache/       cache records, and in trees/ the lists of files that they name; mounts/ holds cache mounts
+ *   containers/  containers of `kiln run`: a record, the changes, and a lock held while one runs (container-store.ts)
  *   tmp/         work in progress; one locked directory a process
  *
  * Everything is written under tmp/ and renamed, so a reader never sees half a file and a crash loses only what was
@@ -16,6 +17,7 @@ import { systemErrorCode } from '../errors.ts';
 import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 import { BlobStore } from './blob-store.ts';
+import { ContainerStore } from './container-store.ts';
 import { DownloadStore } from './download-store.ts';
 import { FileLists } from './file-lists.ts';
 import { LayerStore } from './layer-store.ts';
@@ -37,6 +39,7 @@ export class Store {
   readonly downloads: DownloadStore;
   readonly fileLists: FileLists;
   readonly shapes: StepShapes;
+  readonly containers: ContainerStore;
 
   private constructor(root: string) {
     this.root = root;
@@ -47,6 +50,7 @@ export class Store {
     this.downloads = new DownloadStore(root);
     this.fileLists = new FileLists(root);
     this.shapes = new StepShapes(root);
+    this.containers = new ContainerStore(root, this.names);
   }
 
   /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */

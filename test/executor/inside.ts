@@ -34,7 +34,6 @@ export interface InsideOptions {
   readonly env?: Record<string, string>;
   /** Command that the whole thing is started by, such as setpriv with fewer capabilities. */
   readonly wrapper?: readonly string[];
-  readonly mode?: 'terminal';
 }
 
 /** A run under way. */
@@ -52,7 +51,6 @@ export function startInside<Value>(
   const file = here(`../${entry}`);
   accessSync(file, constants.R_OK);
   const program = [process.execPath, here('entries/enter.ts'), file, JSON.stringify(payload)];
-  if (options.mode !== undefined) program.push(options.mode);
   // The test's own PATH is for kiln; runuser and the wrapper come from the ordinary one.
   const environment =
     options.env === undefined ? [] : ['env', ...Object.entries(options.env).map((pair) => pair.join('='))];

@@ -93,7 +93,7 @@ const request: SandboxRequest = {
   shmSize: 1024,
   ulimits: [],
   scratch: '/s',
-  onOutput: () => {},
+  output: () => {},
   signal: new AbortController().signal,
 };
 

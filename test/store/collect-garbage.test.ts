@@ -46,7 +46,7 @@ function addImage(store: Store, name: string): Digest {
 }
 
 function prune(store: Store, options: Partial<GarbageOptions> = {}) {
-  return collectGarbage(store, { all: false, dryRun: false, now: Date.now(), ...options });
+  return collectGarbage(store, { all: false, containers: false, dryRun: false, now: Date.now(), ...options });
 }
 
 test('what no image and no record leads to goes; the rest stays', () => {

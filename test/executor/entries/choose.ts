@@ -72,7 +72,7 @@ serveNamespace<ChoosePayload, Chosen>(async (payload, context) => {
     shmSize: 65536,
     ulimits: [],
     scratch,
-    onOutput: (stream, chunk) => {
+    output: (stream, chunk) => {
       text[stream] += chunk.toString();
     },
     signal: context.signal,

@@ -2,7 +2,7 @@
 import { BuildError } from '../../../src/errors.ts';
 import { enterNamespace } from '../../../src/executor/namespace.ts';
 
-const [entry = '', payload = '{}', mode = ''] = process.argv.slice(2);
+const [entry = '', payload = '{}'] = process.argv.slice(2);
 const interrupt = new AbortController();
 const kill = new AbortController();
 process.on('SIGINT', () => {
@@ -22,7 +22,6 @@ try {
     signal: interrupt.signal,
     killSignal: kill.signal,
     onMessage: (message) => say({ message }),
-    terminal: mode === 'terminal',
     entry,
   });
   say({ value });

@@ -61,7 +61,7 @@ serveNamespace<SandboxPayload, SandboxOutcome[]>(async (payload, context) => {
       shmSize: 67108864,
       ulimits: [],
       scratch,
-      onOutput: (stream, chunk) => {
+      output: (stream, chunk) => {
         text[stream] += chunk.toString();
         context.send({ output: chunk.toString() });
         if (payload.abortAfter !== undefined)
