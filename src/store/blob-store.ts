@@ -17,6 +17,9 @@ import { BuildError, systemErrorCode } from '../errors.ts';
 import { type Descriptor, type Digest, digestOf, hexOf } from '../image/descriptor.ts';
 import { diskError, randomName, touch, writeFileAtomic } from '../system/files.ts';
 
+/** Each read is a trip to a thread, so it is a large one. */
+const READ_BYTES = 1 << 20;
+
 export class BlobStore {
   readonly #directory: string;
   readonly #temporary: string;
@@ -107,7 +110,7 @@ export class BlobStore {
 
   /** Opens a blob from `offset` on. */
   open(digest: Digest, offset = 0): Readable {
-    return createReadStream(this.path(digest), { start: offset });
+    return createReadStream(this.path(digest), { start: offset, highWaterMark: READ_BYTES });
   }
 
   /** Stores a stream as the blob `descriptor` names; digest and size are checked before it is visible. */
