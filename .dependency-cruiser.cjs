@@ -37,6 +37,7 @@ const LAYERS = {
     'progress',
     'system',
   ],
+  cache: ['solver', 'registry', 'plan', 'dockerfile', 'image', 'layer', 'store', 'progress', 'system'],
   output: ['dockerfile', 'store', 'registry', 'image', 'layer', 'progress', 'system'],
 };
 

@@ -3,6 +3,7 @@
  * can; when a RUN must be executed it goes on inside, with the same request.
  */
 import { join } from 'node:path';
+import type { CacheExports } from '../cache/cache-exports.ts';
 import { type ContextTrees, contextTrees } from '../context/contexts.ts';
 import type { Download } from '../context/download.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -10,15 +11,17 @@ import { parseDockerfile } from '../dockerfile/parse.ts';
 import { requireRunnable } from '../executor/foreign-platform.ts';
 import { digestOf } from '../image/descriptor.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
-import type { BuiltImage } from '../output/finished-image.ts';
+import type { BuiltImage, OutputLayer } from '../output/finished-image.ts';
 import { writeOutput } from '../output/write-outputs.ts';
 import type { Emit, UntimedEvent } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
 import { BorrowedRecords } from '../solver/borrowed-records.ts';
+import { CachedLayerError } from '../solver/cached-layer-error.ts';
 import { finishImage } from '../solver/finish-image.ts';
 import { ImageResolver } from '../solver/image-resolver.ts';
-import { LayerAccess } from '../solver/layer-access.ts';
+import { LayerAccess, type WantedForm } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
+import { LayerForms } from '../solver/layer-forms.ts';
 import { prefetch } from '../solver/prefetch.ts';
 import type { RemoteSources } from '../solver/remote-sources.ts';
 import { NeedsNamespace } from '../solver/run-step.ts';
@@ -26,6 +29,7 @@ import { Solver } from '../solver/solver.ts';
 import { type ExecutionEnvironment, SolverContext } from '../solver/solver-context.ts';
 import { squash } from '../solver/squash.ts';
 import { Store } from '../store/store.ts';
+import { BuildCaches, exportForms, pushTargets } from './build-caches.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
@@ -53,6 +57,7 @@ export type BuildOutcome =
       readonly kind: 'needs-namespace';
       readonly known: BuildRequest['known'];
       readonly fetched: BuildRequest['fetched'];
+      readonly caches: BuildRequest['caches'];
     };
 
 /** Builds. Throws BuildError for everything the user can act on; nothing half-written stays. */
@@ -69,6 +74,7 @@ export async function buildImage(
     known: request.known,
   });
   const dockerfile = parseDockerfile(request.dockerfile);
+  const caches = new BuildCaches(request, environment, store);
   const plans = await Promise.all(
     request.targetPlatforms.map((platform) => planFor(platform, { request, dockerfile, resolver })),
   );
@@ -87,12 +93,17 @@ export async function buildImage(
   });
   const goInside = async (): Promise<BuildOutcome> => {
     await prefetch(plans, { remote, contextTree: contexts.tree });
-    return { kind: 'needs-namespace', known: resolver.learned, fetched: remote.learned };
+    return {
+      kind: 'needs-namespace',
+      known: resolver.learned,
+      fetched: remote.learned,
+      caches: caches.learned,
+    };
   };
   if (environment.execution === undefined && mustRun(plans, request)) return goInside();
   try {
-    const work: BuildWork = { request, environment, store, resolver, remote, contexts };
-    const result = await solveAndWrite(plans, work);
+    const work: BuildWork = { request, environment, store, resolver, remote, contexts, caches };
+    const result = await solveUnlessDamaged(plans, work);
     for (const event of warnings.events) environment.emit(event);
     return { kind: 'built', result };
   } catch (error) {
@@ -136,10 +147,23 @@ interface BuildWork {
   readonly resolver: ImageResolver;
   readonly remote: RemoteSources;
   readonly contexts: ContextTrees;
+  readonly caches: BuildCaches;
+}
+
+/** A layer of a cache that cannot be had makes the build begin again without it: what was made is in the store. */
+async function solveUnlessDamaged(plans: readonly PlannedBuild[], work: BuildWork): Promise<BuildResult> {
+  for (;;) {
+    try {
+      return await solveAndWrite(plans, work);
+    } catch (error) {
+      if (!(error instanceof CachedLayerError) || work.caches.isExcluded(error)) throw error;
+      work.caches.exclude(error);
+    }
+  }
 }
 
 async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): Promise<BuildResult> {
-  const { request, environment, store, resolver, remote, contexts } = work;
+  const { request, environment, store, resolver, remote, contexts, caches } = work;
   const { emit, clock } = environment;
   const pool = new LayerPool({ threads: request.threads });
   // Inside, something will be packed: the thread starts while the first step is prepared.
@@ -154,7 +178,10 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     wanted: wantedForms(request),
     epoch: request.epoch,
     signal,
+    packSignal: environment.signal,
   });
+  const packing = { access, pool, store };
+  const exports = caches.exports(plans, new LayerForms({ ...packing, signal: environment.signal }));
   try {
     const execution = await environment.execution?.(store);
     const context = new SolverContext({
@@ -173,11 +200,15 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       epoch: request.epoch,
       jobs: request.jobs,
       explain: request.explain,
-      recordSources: [],
+      recordSources: caches.sources,
       borrowed,
+      onStep: (step) => exports.add(step),
     });
     const images: BuiltImage[] = [];
-    for (const planned of plans) images.push(await solveOne(planned, { ...work, context, access, pool }));
+    const forms = new LayerForms({ ...packing, signal });
+    for (const planned of plans) {
+      images.push(await solveOne(planned, { ...work, context, access, forms, exports }));
+    }
     contexts.save();
     const { connections, stdout } = environment;
     const openSink = (reference: string) => connections.sink(reference);
@@ -186,11 +217,20 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       const written = await writeOutput(images, spec, { store, openSink, emit, clock, signal, stdout });
       manifest ??= written;
     }
+    await exports.finish({ failed: false });
     const names = request.outputs.flatMap((spec) => ('names' in spec ? spec.names : []));
     // Several images have one ID only in their index; without one, the first stands for all.
     const ownId = digestOf(JSON.stringify(images[0]?.image.config));
     const imageId = images.length === 1 ? ownId : (manifest?.digest ?? ownId);
     return { imageId, manifest, names: [...new Set(names)], ...context.counts };
+  } catch (error) {
+    if (error instanceof CachedLayerError) borrowed.drop(error.diffId);
+    else if (!(error instanceof NeedsNamespace) && !environment.signal.aborted) {
+      // What succeeded need not be done again, here or elsewhere.
+      await exports.settled();
+      await exports.finish({ failed: true });
+    }
+    throw error;
   } finally {
     borrowed.keep();
     await pool.close();
@@ -203,10 +243,11 @@ async function solveOne(
   work: BuildWork & {
     readonly context: SolverContext;
     readonly access: LayerAccess;
-    readonly pool: LayerPool;
+    readonly forms: LayerForms;
+    readonly exports: CacheExports;
   },
 ): Promise<BuiltImage> {
-  const { request, context, access, pool, store } = work;
+  const { request, context, access, forms, exports } = work;
   const { plan } = planned;
   const solved = await new Solver(plan, context).solve();
   const finished = {
@@ -222,21 +263,26 @@ async function solveOne(
   const { config, layers } = request.squash
     ? await squash(finished, context)
     : { ...finished, layers: solved.layers };
+  const registries = pushTargets(request.outputs);
+  const placed = layers.map(async (layer): Promise<OutputLayer> => {
+    const { diffId, image: base } = layer;
+    const repository = base?.repository ?? (await exports.homeOf(layer, registries));
+    return { diffId, repository };
+  });
   const image = {
-    config,
-    layers: layers.map(({ diffId, image: base }) => ({ diffId, base })),
+    config: await exports.decorate(config, layers),
+    layers: await Promise.all(placed),
     annotations: request.annotations,
   };
-  return { image, blobs: new StepLayerBlobs({ access, pool, store, layers, signal: context.signal }) };
+  return { image, blobs: new StepLayerBlobs({ access, forms, layers }) };
 }
 
 /** Compressed forms that outputs will ask for, so that packing makes them in the same pass. */
-function wantedForms({
-  outputs,
-}: BuildRequest): { compression: 'gzip' | 'zstd'; level: number | undefined }[] {
-  return outputs.flatMap((spec) => {
-    if (!('form' in spec) || (spec.type === 'image' && !spec.push)) return [];
-    const { compression, level } = spec.form;
-    return compression === 'uncompressed' ? [] : [{ compression, level }];
-  });
+function wantedForms({ outputs, caches }: BuildRequest): WantedForm[] {
+  const written = outputs.flatMap((spec) =>
+    !('form' in spec) || (spec.type === 'image' && !spec.push) ? [] : [spec.form],
+  );
+  return [...written, ...exportForms(caches)].flatMap(({ compression, level }) =>
+    compression === 'uncompressed' ? [] : [{ compression, level }],
+  );
 }

@@ -1,11 +1,23 @@
 /** What a build is asked to do, as plain data: it crosses into the namespace by message. */
+
+import type { CacheExportSpec, CachePlace } from '../cache/cache-spec.ts';
+import type { KnownCache } from '../cache/imported-caches.ts';
 import type { ContextPlace, NamedContext } from '../context/contexts.ts';
 import type { SourceFile } from '../errors.ts';
 import type { NetworkMode } from '../executor/sandbox.ts';
-import type { Descriptor, Platform } from '../image/descriptor.ts';
+import type { Descriptor, DiffId, Platform } from '../image/descriptor.ts';
 import type { OutputSpec } from '../output/output-spec.ts';
 import type { Fetched } from '../solver/remote-sources.ts';
 import type { RunSettings } from '../solver/run-settings.ts';
+
+/** The cache flags of a build, and what an earlier process of it learned. */
+export interface CacheRequest {
+  readonly from: readonly CachePlace[];
+  readonly to: readonly CacheExportSpec[];
+  readonly known: ReadonlyMap<string, KnownCache>;
+  /** Layers of caches that turned out not to be what their records say, each with what is said about it. */
+  readonly damaged: ReadonlyMap<DiffId, string>;
+}
 
 export interface BuildRequest {
   /** The local store. */
@@ -47,6 +59,7 @@ export interface BuildRequest {
   /** Directory that relative paths of OCI layouts are below. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly caches: CacheRequest;
   /** What was resolved before the namespace was entered. */
   readonly known: ReadonlyMap<string, Descriptor>;
   /** What was fetched for ADD and named contexts before the namespace was entered. */

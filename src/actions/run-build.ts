@@ -64,7 +64,7 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
   const inside = await enterNamespace<BuildOutcome>({
     payload: {
       task: 'build',
-      request: { ...request, known: outcome.known, fetched: outcome.fetched },
+      request: { ...request, known: outcome.known, fetched: outcome.fetched, caches: outcome.caches },
     } satisfies NamespaceTask,
     env: { ...request.env },
     signal,

@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 import { BuildError } from '../errors.ts';
 import type { Descriptor, Platform } from '../image/descriptor.ts';
 import { compressionOf } from '../image/descriptor.ts';
+import { FORM_ANNOTATION } from '../image/layer-form.ts';
+import type { ImageManifest } from '../image/manifest.ts';
 import { formatReference, manifestName, parseReference, withDefaultTag } from '../image/reference.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { LayerForm } from '../output/output-spec.ts';
@@ -12,6 +14,7 @@ import type { Connections } from '../registry/connections.ts';
 import { ImageResolver, type ResolvedImage } from '../solver/image-resolver.ts';
 import { LayerAccess } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
+import { LayerForms } from '../solver/layer-forms.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
 import { Store } from '../store/store.ts';
 import { noSuchImage } from './stored-image.ts';
@@ -71,10 +74,11 @@ export async function pushStored(
     });
     const finished = {
       config: image.config,
-      layers: layers.map(({ diffId, image: base }) => ({ diffId, base })),
-      annotations: image.manifest.annotations ?? {},
+      layers: layers.map(({ diffId, image: base }) => ({ diffId, repository: base?.repository })),
+      annotations: annotationsFor(image.manifest, layers),
     };
-    const blobs = new StepLayerBlobs({ access, pool, store, layers, signal });
+    const forms = new LayerForms({ access, pool, store, signal });
+    const blobs = new StepLayerBlobs({ access, forms, layers });
     const target = { names: [as ?? full], form, mediaTypes: 'oci', annotations: {} } as const;
     const openSink = (reference: string) => connections.sink(reference);
     return await pushImage(finished, target, {
@@ -90,6 +94,13 @@ export async function pushStored(
     await pool.close();
     access.close();
   }
+}
+
+/** What the manifest says of its layers' form holds no longer once they are compressed anew. */
+function annotationsFor({ annotations = {} }: ImageManifest, layers: readonly SettledLayer[]) {
+  const { [FORM_ANNOTATION]: form, ...others } = annotations;
+  const anew = layers.some(({ image }) => image === undefined);
+  return form === undefined || anew ? others : annotations;
 }
 
 /** Pulls an image into the store and names it. Throws BASE_IMAGE_NOT_FOUND and REGISTRY_*. */

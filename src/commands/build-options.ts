@@ -1,7 +1,8 @@
 /** Flags of `kiln build` to a request: every value checked here, so that nothing is begun on wrong usage. */
 import { availableParallelism } from 'node:os';
-import type { BuildRequest } from '../actions/build-request.ts';
+import type { BuildRequest, CacheRequest } from '../actions/build-request.ts';
 import type { BuildScratch } from '../actions/build-scratch.ts';
+import { parseCacheExport, parseCacheImport } from '../cache/cache-spec.ts';
 import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';
@@ -33,6 +34,8 @@ export interface BuildFlags {
   readonly squash?: boolean;
   readonly 'no-cache'?: boolean;
   readonly 'no-cache-filter'?: string[] | undefined;
+  readonly 'cache-from'?: string[] | undefined;
+  readonly 'cache-to'?: string[] | undefined;
   readonly pull?: boolean;
   readonly explain?: boolean;
   readonly network: string;
@@ -113,8 +116,18 @@ export async function toBuildRequest(
     epoch: epochOf(flags['source-date-epoch'], { buildArgs, env }),
     directory,
     env: { ...env },
+    caches: cachesOf(flags, directory),
     known: new Map(),
     fetched: new Map(),
+  };
+}
+
+function cachesOf(flags: BuildFlags, directory: string): CacheRequest {
+  return {
+    from: (flags['cache-from'] ?? []).flatMap((text) => parseCacheImport(text, directory)),
+    to: (flags['cache-to'] ?? []).flatMap((text) => parseCacheExport(text, directory)),
+    known: new Map(),
+    damaged: new Map(),
   };
 }
 

@@ -63,6 +63,16 @@ export default class Build extends KilnCommand {
     explain: Flags.boolean({
       description: 'say of each step what the cache said, and for a miss what differs from an earlier build',
     }),
+    'cache-from': Flags.string({
+      description:
+        'take results of steps from elsewhere: an image reference, type=registry,ref=…, or type=local,src=DIR',
+      ...list,
+    }),
+    'cache-to': Flags.string({
+      description:
+        'save results of steps: type=registry,ref=…, type=local,dest=DIR, or type=inline; mode=max for all stages',
+      ...list,
+    }),
     squash: Flags.boolean({ description: 'make one layer of all that the build adds to its base' }),
     check: Flags.boolean({ description: 'check the Dockerfile and build nothing (see kiln lint)' }),
     pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { parseByteSize } from '../dockerfile/byte-size.ts';
 import { splitCsv } from '../dockerfile/csv.ts';
 import { BuildError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Ulimit } from '../executor/sandbox.ts';
@@ -20,27 +21,11 @@ export function keyValue(flag: string, text: string): [string, string] {
   return [name, equals < 0 ? '' : text.slice(equals + 1)];
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-  t: 1024 ** 4,
-};
-
 /** A size in bytes with a unit: 64m, 1g, 512k. Throws USAGE_SIZE. */
 export function parseSize(flag: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$/i.exec(text.trim());
-  const unit = UNITS[(match?.[2] ?? '').toLowerCase()];
-  if (match?.[1] === undefined || unit === undefined) {
-    throw usage(
-      'USAGE_SIZE',
-      `${flag} ${text}: is no size`,
-      'Write a number with a unit, such as 128m or 1g.',
-    );
-  }
-  return Math.floor(Number(match[1]) * unit);
+  const size = parseByteSize(text.trim());
+  if (size !== undefined) return size;
+  throw usage('USAGE_SIZE', `${flag} ${text}: is no size`, 'Write a number with a unit, such as 128m or 1g.');
 }
 
 /** NAME:ADDRESS or NAME=ADDRESS; "host-gateway" is this machine's own address. Throws USAGE_ADD_HOST. */

@@ -3,6 +3,7 @@
  * order, so `type` comes before what only some types have.
  */
 import { BuildError } from '../errors.ts';
+import { parseByteSize } from './byte-size.ts';
 import { splitCsv } from './csv.ts';
 import { didYouMean } from './suggest.ts';
 import { cut, parseBool, quote } from './text.ts';
@@ -152,12 +153,10 @@ function toNumber(key: string, value: string): number {
   );
 }
 
-/** units.RAMInBytes of Docker: a number and an optional unit, all of them powers of 1024. */
 function toBytes(value: string): number {
-  const match = /^(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(value);
-  if (match === null) throw invalid('size', value);
-  const power = ' kmgtp'.indexOf(match[2]?.toLowerCase() ?? ' ');
-  return Math.floor(Number(match[1]) * 1024 ** power);
+  const size = parseByteSize(value);
+  if (size === undefined) throw invalid('size', value);
+  return size;
 }
 
 const ALIASES: Readonly<Record<string, string>> = {

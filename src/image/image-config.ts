@@ -49,4 +49,6 @@ export interface ImageConfig {
   readonly config?: RuntimeConfig;
   readonly rootfs: { readonly type: 'layers'; readonly diff_ids: readonly DiffId[] };
   readonly history?: readonly HistoryEntry[];
+  /** Records of an inline cache (docs/cache-format.md); other tools pass it over. */
+  readonly 'kiln.cache.v1'?: unknown;
 }

@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants, crc32, deflateRaw, type ZlibOptions, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
+import { DEFAULT_LEVEL } from '../image/layer-form.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
 const WINDOW = 32 << 10;
@@ -17,8 +18,6 @@ const ZSTD_UNIT = 4 << 20;
 
 /** Bytes under way per compressor: enough for the threads of the pool, and no more memory than that. */
 const IN_FLIGHT_BYTES = 16 << 20;
-
-export const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
 
 export interface CompressedBlob {
   readonly compression: Compression;

@@ -1,5 +1,6 @@
 /** Config and layers of a finished image as documents: the config blob and the manifest over it. */
 import { type Compression, type Descriptor, digestOf, MEDIA_TYPE } from '../image/descriptor.ts';
+import { FORM_ANNOTATION, formName, INLINE_CACHE } from '../image/layer-form.ts';
 import { type EncodedDocument, encodeDocument, makeManifest } from '../image/manifest.ts';
 import type { FinishedImage, LayerBlobs } from './finished-image.ts';
 import type { LayerForm } from './output-spec.ts';
@@ -36,7 +37,9 @@ export async function assemble(
   const content = Buffer.from(JSON.stringify(image.config));
   const mediaType = mediaTypes === 'oci' ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig;
   const config = { descriptor: { mediaType, digest: digestOf(content), size: content.length }, content };
-  const all = { ...image.annotations, ...annotations };
+  const all: Record<string, string> = { ...image.annotations, ...annotations };
+  // Who takes layers from the inline cache must know their form.
+  if (image.config[INLINE_CACHE] !== undefined) all[FORM_ANNOTATION] ??= formName(form);
   const manifest = encodeDocument(
     makeManifest(
       { config: config.descriptor, layers, ...(Object.keys(all).length === 0 ? {} : { annotations: all }) },

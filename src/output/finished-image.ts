@@ -7,8 +7,8 @@ import type { LayerForm } from './output-spec.ts';
 /** A layer to write. */
 export interface OutputLayer {
   readonly diffId: DiffId;
-  /** Set for a layer of the base image: its blob there, and the repository that is known to hold it. */
-  readonly base?: { readonly descriptor: Descriptor; readonly repository?: string | undefined } | undefined;
+  /** Repository, with its registry, that is known to hold the blob: of the base image, or of a cache. */
+  readonly repository?: string | undefined;
 }
 
 /** Makes layers' blobs on demand. */

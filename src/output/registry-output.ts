@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import type { Descriptor } from '../image/descriptor.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
+import { pushLayer } from '../registry/push-layer.ts';
 import type { ContentSink } from '../store/content-store.ts';
 import { type AssembledImage, type AssembleOptions, assemble } from './assemble.ts';
 import type { FinishedImage, OutputLayer } from './finished-image.ts';
@@ -52,34 +53,15 @@ export async function pushParts(
     const layer = image.layers[index];
     if (layer !== undefined) unique.set(descriptor.digest, { descriptor, layer });
   });
-  await inParallel([...unique.values()], PARALLEL, (item) =>
-    pushLayer(sink, { ...item, registry }, dependencies),
-  );
+  await inParallel([...unique.values()], PARALLEL, async ({ descriptor, layer }) => {
+    const fetch = () => dependencies.blobs.fetch(layer, descriptor);
+    await pushLayer(sink, { descriptor, registry, home: layer.repository, fetch }, dependencies);
+  });
   const { config } = assembled;
   await sink.pushBlob(
     { descriptor: config.descriptor, open: (offset) => Readable.from([config.content.subarray(offset)]) },
     signal,
   );
-}
-
-async function pushLayer(
-  sink: ContentSink,
-  { descriptor, layer, registry }: { descriptor: Descriptor; layer: OutputLayer; registry: string },
-  { store, blobs, signal }: OutputDependencies,
-): Promise<void> {
-  if (await sink.hasBlob(descriptor)) return;
-  const home = layer.base?.repository;
-  const mountFrom = home?.startsWith(`${registry}/`) === true ? [home.slice(registry.length + 1)] : [];
-  // A base layer that is not on this machine is fetched only if the registry cannot mount it.
-  const fetchAndOpen = async (): Promise<void> => blobs.fetch(layer, descriptor);
-  if (mountFrom.length === 0 || store.blobs.has(descriptor.digest)) await fetchAndOpen();
-  const open = (offset: number) => store.blobs.open(descriptor.digest, offset);
-  if (!store.blobs.has(descriptor.digest)) {
-    const mounted = await sink.mountBlob?.(descriptor, mountFrom, signal);
-    if (mounted === true) return;
-    await fetchAndOpen();
-  }
-  await sink.pushBlob({ descriptor, open, mountFrom }, signal);
 }
 
 async function inParallel<T>(

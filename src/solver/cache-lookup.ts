@@ -160,7 +160,8 @@ function layerOf({ store }: SolverContext, { origin, ...record }: SourcedRecord)
   const { diffId, tarSize, created } = record.layer;
   const layer = { diffId, tarSize, created };
   if (isWhole(store, { ...record, layer })) return layer;
-  return origin === undefined ? undefined : { ...layer, blob: origin.descriptor, image: origin };
+  if (origin === undefined) return undefined;
+  return { ...layer, blob: origin.descriptor, form: origin.cached?.form, image: origin };
 }
 
 /** Puts a record among the local ones: at once if its layer is here, else when it comes. */
@@ -171,8 +172,8 @@ function keep(context: SolverContext, record: UnfinishedRecord, layer: SettledLa
 }
 
 /** What a record keeps of a layer. */
-function plain({ diffId, tarSize, created, blob }: SettledLayer): CacheRecord['layer'] {
-  return { diffId, tarSize, created, ...(blob === undefined ? {} : { blob }) };
+function plain({ diffId, tarSize, created, blob, form }: SettledLayer): CacheRecord['layer'] {
+  return { diffId, tarSize, created, ...(blob === undefined ? {} : { blob, form }) };
 }
 
 function partsOf(

@@ -78,7 +78,7 @@ function historyOf(plan: Plan, solved: SolvedStage, { base, epoch }: FinishOptio
 }
 
 /** The stages an image is made of, from the one on the base image to the target. */
-function lineage(plan: Plan, target: StagePlan): StagePlan[] {
+export function lineage(plan: Plan, target: StagePlan): StagePlan[] {
   const { base } = target.stage;
   if (base.kind !== 'stage') return [target];
   const parent = plan.stages.find(({ stage }) => stage.index === base.index);

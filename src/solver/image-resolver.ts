@@ -21,6 +21,8 @@ export interface ImageLayer {
   readonly source: ContentSource;
   /** Repository (with registry) the blob is known to be in, for a cross-repository mount on push. */
   readonly repository?: string | undefined;
+  /** Set when it came with a cache, not an image: the form the blob has, such as "gzip-6", where that is known. */
+  readonly cached?: { readonly form: string | undefined } | undefined;
 }
 
 export interface ResolvedImage {

@@ -12,8 +12,8 @@ import {
   type Descriptor,
   type DiffId,
 } from '../image/descriptor.ts';
+import { formName } from '../image/layer-form.ts';
 import { type LayerFiles, mayBecome } from '../layer/compare-layers.ts';
-import { DEFAULT_LEVEL } from '../layer/compress.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
 import type { LayerToc } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
@@ -22,8 +22,8 @@ import type { PackedLayer } from '../layer/layer-writer.ts';
 import { LayeredTree, type TreeLayer } from '../layer/layered-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
-import { LayerStore } from '../store/layer-store.ts';
 import type { Session, Store } from '../store/store.ts';
+import { layerFailure } from './cached-layer-error.ts';
 import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -41,6 +41,8 @@ export interface LayerAccessOptions {
   /** SOURCE_DATE_EPOCH: mtimes above are set to it. */
   readonly epoch: number | undefined;
   readonly signal: AbortSignal;
+  /** For packing: a step that has run is packed and recorded even when another one fails. Default `signal`. */
+  readonly packSignal?: AbortSignal;
 }
 
 interface PackRequest {
@@ -80,8 +82,8 @@ export class LayerAccess {
     items,
     created,
   }: PackRequest & { readonly items: readonly PackItem[] }): Promise<SettledLayer> {
-    const { pool, signal } = this.#options;
-    return this.#keep(await pool.run('packTree', { items, output: this.#output() }, signal), created);
+    const { pool, signal, packSignal = signal } = this.#options;
+    return this.#keep(await pool.run('packTree', { items, output: this.#output() }, packSignal), created);
   }
 
   /** Packs the changes of a RUN and names its directory as the snapshot of the new stack. */
@@ -95,12 +97,12 @@ export class LayerAccess {
     readonly lowers: readonly string[];
     readonly below: readonly StepLayer[];
   }): Promise<SettledLayer> {
-    const { pool, signal, store } = this.#options;
+    const { pool, signal, packSignal = signal, store } = this.#options;
     try {
       const packed = await pool.run(
         'packSnapshot',
         { upper: directory, lowers, output: this.#output() },
-        signal,
+        packSignal,
       );
       const layer = this.#keep(packed, created);
       const chain = chainsOf(await settle(below)).at(-1);
@@ -217,12 +219,16 @@ export class LayerAccess {
     if (store.blobs.claim(layer.diffId)) return this.#tarDescriptor(layer);
     if (image === undefined)
       throw new BuildError('STORE_MISSING_BLOB', `the store lacks layer ${layer.diffId}`);
-    const source = await image.source.fetchBlob(image.descriptor, signal);
-    let received = 0;
-    await store.blobs.receive(image.descriptor, source, (count) => {
-      received += count;
-      reporter?.bytes(received, image.descriptor.size);
-    });
+    try {
+      const source = await image.source.fetchBlob(image.descriptor, signal);
+      let received = 0;
+      await store.blobs.receive(image.descriptor, source, (count) => {
+        received += count;
+        reporter?.bytes(received, image.descriptor.size);
+      });
+    } catch (error) {
+      throw layerFailure(layer, error);
+    }
     return image.descriptor;
   }
 
@@ -238,7 +244,9 @@ export class LayerAccess {
       tar: blob.digest === layer.diffId ? undefined : tar,
       toc,
     };
-    await pool.run('scan', request, signal);
+    await pool.run('scan', request, signal).catch((error: unknown) => {
+      throw layerFailure(layer, error);
+    });
     if (existsSync(tar)) store.blobs.adopt(tar, layer.diffId);
     store.layers.adoptToc(toc, layer.diffId);
   }
@@ -276,7 +284,9 @@ export class LayerAccess {
       directory,
       toc,
     };
-    const { incomplete } = await pool.run('unpack', unpack, signal);
+    const { incomplete } = await pool.run('unpack', unpack, signal).catch((error: unknown) => {
+      throw layerFailure(layer, error);
+    });
     store.layers.adoptToc(toc, layer.diffId);
     if (incomplete.directories.length > 0 || incomplete.links.length > 0) {
       // The tar leaves out parents, or links to files of lower layers; those are looked up there.
@@ -313,7 +323,7 @@ export class LayerAccess {
   }
 
   #tarDescriptor({ diffId, tarSize }: SettledLayer): Descriptor {
-    const size = tarSize > 0 ? tarSize : (this.#options.store.blobs.size(diffId) ?? 0);
+    const size = this.#options.store.blobs.size(diffId) ?? tarSize;
     return { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: diffId, size };
   }
 
@@ -328,11 +338,7 @@ export class LayerAccess {
       store.blobs.adopt(blob.path, blob.digest);
       if (blob.compression === 'uncompressed') continue;
       const descriptor = { mediaType: blob.mediaType, digest: blob.digest, size: blob.size };
-      store.layers.recordVariant(
-        packed.diffId,
-        LayerStore.settings(blob.compression, blob.level ?? DEFAULT_LEVEL[blob.compression]),
-        descriptor,
-      );
+      store.layers.recordVariant(packed.diffId, formName(blob), descriptor);
     }
     store.layers.adoptToc(packed.tocPath, packed.diffId);
     return { diffId: packed.diffId, tarSize: packed.tarSize, created };

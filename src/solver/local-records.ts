@@ -14,8 +14,9 @@ export function isWhole(store: Store, { layer }: CacheRecord): boolean {
 
 /** The layer of a whole record. */
 export function localLayer(store: Store, { layer }: CacheRecord): SettledLayer {
-  const { diffId, blob } = layer;
-  // The blob it came as serves outputs as it is, like a base image's.
+  const { diffId, blob, form } = layer;
+  // The blob it came as serves outputs that want this form as it is.
   if (blob === undefined || !store.blobs.claim(blob.digest)) return layer;
-  return { ...layer, image: { diffId, descriptor: blob, source: new LayoutSource(store.root) } };
+  const source = new LayoutSource(store.root);
+  return { ...layer, image: { diffId, descriptor: blob, source, cached: { form } } };
 }

@@ -15,17 +15,20 @@ export type StageOf = (input: InputRef) => Promise<StageState>;
 
 type TreeSource = Extract<TransferSource, { kind: 'tree' }>;
 
-const remembered = new WeakMap<TransferSource, Promise<readonly SourceMatch[]>>();
+/** By attempt at the build: another one may find other layers below. */
+const remembered = new WeakMap<SolverContext, WeakMap<TransferSource, Promise<readonly SourceMatch[]>>>();
 
 /** What a tree source of a COPY or ADD names. Throws COPY_SOURCE_NOT_FOUND at the instruction's line. */
 export function matchesOf(
   context: SolverContext,
   { step, source, stageOf }: { step: TransferStep; source: TreeSource; stageOf: StageOf },
 ): Promise<readonly SourceMatch[]> {
-  let matches = remembered.get(source);
+  const known = remembered.get(context) ?? new WeakMap<TransferSource, Promise<readonly SourceMatch[]>>();
+  remembered.set(context, known);
+  let matches = known.get(source);
   if (matches === undefined) {
     matches = select(context, { step, source, stageOf });
-    remembered.set(source, matches);
+    known.set(source, matches);
   }
   return matches;
 }

@@ -6,7 +6,6 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:
 import { join } from 'node:path';
 import {
   type ChainId,
-  type Compression,
   compressionOf,
   type Descriptor,
   type DiffId,
@@ -72,11 +71,6 @@ export class LayerStore {
       temporary: join(this.#root, 'tmp'),
       flush: false,
     });
-  }
-
-  /** Settings' name of a compressed form. */
-  static settings(compression: Compression, level: number | undefined): string {
-    return level === undefined ? compression : `${compression}-${level}`;
   }
 
   /** Absolute path of the directory that holds the topmost layer of this chain unpacked; undefined when none does. */

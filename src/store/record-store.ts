@@ -1,5 +1,5 @@
 /** Cache records: a key, the parts it was made of, and the layer the step gave. One small file a key. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import {
@@ -22,6 +22,8 @@ export interface CachedLayer {
   readonly created: string;
   /** The blob it came as, when it came from elsewhere: then the store may hold that instead of the tar. */
   readonly blob?: Descriptor | undefined;
+  /** The form of that blob, such as "gzip-6", where it is known. */
+  readonly form?: string | undefined;
 }
 
 export interface CacheRecord {
@@ -86,6 +88,13 @@ export class RecordStore {
         const record = this.#read(join(this.#directory, folder, name));
         if (record !== undefined && hexOf(record.key) === name) yield record;
       }
+    }
+  }
+
+  /** Removes every record of a layer: it is not what they say. */
+  drop(diffId: DiffId): void {
+    for (const { key, layer } of this.list()) {
+      if (layer.diffId === diffId) rmSync(this.#path(key), { force: true });
     }
   }
 
