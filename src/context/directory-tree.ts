@@ -3,30 +3,51 @@
  * to root there, as the builder's user must not show in an image.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
+import type { IgnoreMatcher, IgnoreState } from '../dockerfile/ignore.ts';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import type { Digest } from '../image/descriptor.ts';
 import type { Entry, EntryType } from '../layer/entry.ts';
 import type { FileContent, FileTree } from '../layer/file-tree.ts';
 import { toFsPath, toText } from '../system/byte-path.ts';
 import { getXattr, listXattrs } from '../system/libc.ts';
-import type { DigestMemory, RememberedFile } from './digest-memory.ts';
+import {
+  type DigestMemory,
+  type FileIdentity,
+  type RememberedFile,
+  timeUntilClean,
+} from './digest-memory.ts';
 
-/** Which paths of the tree are not part of the context. Paths are text, relative to the root. */
-export interface PathFilter {
-  /** True when the path itself is excluded. */
-  excludes(path: string): boolean;
-  /** True when something below an excluded directory may still be included. */
-  canContainException(path: string): boolean;
+/** A directory's names; with a filter, those it keeps as a set as well. */
+interface Listing {
+  readonly names: readonly string[];
+  readonly kept: ReadonlySet<string> | undefined;
 }
+
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
 
 interface Node {
   readonly entry: Entry;
-  readonly stats: Stats;
+  readonly identity: FileIdentity;
+  /** Same for all names of one file; undefined for a file with one name. */
+  readonly link: string | undefined;
+  /** Digest and attributes, once they are known. */
+  known: RememberedFile | undefined;
 }
 
 export interface DirectoryTreeOptions {
-  readonly filter?: PathFilter | undefined;
+  /** Which paths of the tree are not part of the context. Paths are text, relative to the root. */
+  readonly filter?: IgnoreMatcher | undefined;
   readonly memory?: DigestMemory | undefined;
   readonly clock: () => number;
 }
@@ -38,8 +59,11 @@ const HOST_XATTRS =
 export class DirectoryTree implements FileTree {
   readonly #root: string;
   readonly #options: DirectoryTreeOptions;
-  readonly #nodes = new Map<string, Node | undefined>();
-  readonly #lists = new Map<string, readonly string[]>();
+  /** Null for what is not there. */
+  readonly #nodes = new Map<string, Node | null>();
+  readonly #lists = new Map<string, Listing>();
+  /** What the filter's rules say of directories, for what is in them. */
+  readonly #states = new Map<string, IgnoreState>();
 
   /** `root` is an absolute byte string. */
   constructor(root: string, options: DirectoryTreeOptions) {
@@ -48,32 +72,33 @@ export class DirectoryTree implements FileTree {
   }
 
   lstat(path: string): Entry | undefined {
-    return this.#visible(path) ? this.#node(path)?.entry : undefined;
+    return this.#isVisible(path) ? this.#node(path)?.entry : undefined;
   }
 
   list(path: string): readonly string[] {
     const known = this.#lists.get(path);
-    if (known !== undefined) return known;
-    const names = this.#node(path)?.entry.type === 'directory' ? this.#read(path) : [];
-    const visible = names.filter((name) => this.#visible(path === '' ? name : `${path}/${name}`));
-    this.#lists.set(path, visible);
-    return visible;
+    if (known !== undefined) return known.names;
+    const all = this.#node(path)?.entry.type === 'directory' ? this.#read(path) : [];
+    const { filter } = this.#options;
+    const below = path === '' ? '' : `${path}/`;
+    const names = filter === undefined ? all : all.filter((name) => this.#isKept(below + name, filter));
+    this.#lists.set(path, { names, kept: filter === undefined ? undefined : new Set(names) });
+    return names;
   }
 
   content(path: string): FileContent {
-    return { kind: 'file', path: this.#host(path) };
+    const host = this.#host(path);
+    const identity = this.#node(path)?.identity;
+    if (identity === undefined) return { kind: 'file', path: host };
+    return { kind: 'file', path: host, mtimeMs: identity.mtimeMs, ino: identity.ino };
   }
 
   digest(path: string): Digest {
     return this.#remembered(path).digest;
   }
 
-  /** Same for all names of one file that has several; undefined for a file with one name. */
   linkIdentity(path: string): string | undefined {
-    const stats = this.#node(path)?.stats;
-    return stats === undefined || stats.nlink < 2 || stats.isDirectory()
-      ? undefined
-      : `${stats.dev}:${stats.ino}`;
+    return this.#node(path)?.link;
   }
 
   #host(path: string): string {
@@ -89,23 +114,35 @@ export class DirectoryTree implements FileTree {
   }
 
   #node(path: string): Node | undefined {
-    if (this.#nodes.has(path)) return this.#nodes.get(path);
+    const known = this.#nodes.get(path);
+    if (known !== undefined) return known ?? undefined;
     const host = this.#host(path);
-    let node: Node | undefined;
+    let node: Node | null = null;
     try {
       const stats = lstatSync(toFsPath(host), { throwIfNoEntry: false });
-      node = stats === undefined ? undefined : { stats, entry: this.#entry(path, stats) };
+      if (stats !== undefined) node = this.#makeNode(path, stats);
     } catch (error) {
       if (systemErrorCode(error) !== 'ENOTDIR') throw unreadable(path, error);
     }
     this.#nodes.set(path, node);
-    return node;
+    return node ?? undefined;
   }
 
-  #entry(path: string, stats: Stats): Entry {
-    const type = typeOf(stats, path);
-    const readXattrs = (): Entry['xattrs'] => this.#xattrs(path);
+  #makeNode(path: string, stats: Stats): Node {
+    const { size, mtimeMs, ctimeMs, ino } = stats;
+    const identity = { size, mtimeMs, ctimeMs, ino };
+    const known = this.#options.memory?.get(path, identity);
     return {
+      entry: this.#entry(path, { stats, known }),
+      identity,
+      link: stats.nlink < 2 || stats.isDirectory() ? undefined : `${stats.dev}:${ino}`,
+      known,
+    };
+  }
+
+  #entry(path: string, { stats, known }: { stats: Stats; known: RememberedFile | undefined }): Entry {
+    const type = typeOf(stats, path);
+    const entry: Entry = {
       path,
       type,
       mode: stats.mode & 0o7777,
@@ -113,30 +150,50 @@ export class DirectoryTree implements FileTree {
       gid: 0,
       mtime: Math.floor(stats.mtimeMs / 1000),
       size: type === 'file' ? stats.size : 0,
-      ...(type === 'symlink'
-        ? { linkTarget: readlinkSync(toFsPath(this.#host(path)), { encoding: 'latin1' }) }
-        : {}),
-      ...(type === 'char' || type === 'block' ? deviceNumbers(stats.rdev) : {}),
-      get xattrs() {
-        return readXattrs();
-      },
+      xattrs: known === undefined || known.xattrs === '' ? undefined : xattrsIn(known),
     };
+    if (type === 'symlink') {
+      const linkTarget = readlinkSync(toFsPath(this.#host(path)), { encoding: 'latin1' });
+      return this.#withXattrs({ ...entry, linkTarget }, known);
+    }
+    if (type === 'char' || type === 'block') {
+      return this.#withXattrs({ ...entry, ...deviceNumbers(stats.rdev) }, known);
+    }
+    return this.#withXattrs(entry, known);
+  }
+
+  /** Attributes that are not known yet are read when they are asked for: most look-ups do not need them. */
+  #withXattrs(entry: Entry, known: RememberedFile | undefined): Entry {
+    if (known !== undefined) return entry;
+    const read = (): Entry['xattrs'] => xattrsIn(this.#remembered(entry.path));
+    return Object.defineProperty(entry, 'xattrs', { get: read, enumerable: true });
+  }
+
+  #isVisible(path: string): boolean {
+    const { filter } = this.#options;
+    if (filter === undefined || path === '') return true;
+    const parent = parentOf(path);
+    const kept = this.#lists.get(parent)?.kept;
+    if (kept === undefined) return this.#isKept(path, filter);
+    return kept.has(parent === '' ? path : path.slice(parent.length + 1));
   }
 
   /** Not excluded, or a directory that leads to something that is not. */
-  #visible(path: string): boolean {
-    const { filter } = this.#options;
-    if (filter === undefined || path === '') return true;
+  #isKept(path: string, filter: IgnoreMatcher): boolean {
     const text = toText(path);
-    if (!filter.excludes(text)) return true;
-    if (this.#node(path)?.entry.type !== 'directory' || !filter.canContainException(text)) return false;
+    if (!filter.excludesChild(this.#stateOf(parentOf(path), filter), text)) return true;
+    if (!filter.canContainException(text) || this.#node(path)?.entry.type !== 'directory') return false;
     return this.list(path).length > 0;
   }
 
-  /** Attributes are read when they are asked for: they cost a system call that most look-ups do not need. */
-  #xattrs(path: string): Entry['xattrs'] {
-    const json = this.#remembered(path).xattrs;
-    return json === '' ? undefined : (JSON.parse(json) as Record<string, string>);
+  #stateOf(directory: string, filter: IgnoreMatcher): IgnoreState | undefined {
+    if (directory === '') return undefined;
+    let state = this.#states.get(directory);
+    if (state === undefined) {
+      ({ state } = filter.descend(this.#stateOf(parentOf(directory), filter), toText(directory)));
+      this.#states.set(directory, state);
+    }
+    return state;
   }
 
   #remembered(path: string): RememberedFile {
@@ -144,16 +201,31 @@ export class DirectoryTree implements FileTree {
     if (node === undefined) {
       throw new BuildError('CONTEXT_FILE_VANISHED', `${toText(path)} vanished from the build context`);
     }
+    node.known ??= this.#examine(path, node);
+    return node.known;
+  }
+
+  /** Reads a file that is not remembered. Throws COPY_FILE_CHANGED when it is not the one that was looked at. */
+  #examine(path: string, { entry, identity }: Node): RememberedFile {
     const { memory, clock } = this.#options;
-    const known = memory?.get(path, node.stats);
-    if (known !== undefined) return known;
+    // One more change in the clock tick of the last would leave no trace, so that tick has to be over first.
+    const wait = memory === undefined ? 0 : timeUntilClean(identity, clock());
+    if (wait > 0) Atomics.wait(SLEEP, 0, 0, wait);
     const now = clock();
     const host = this.#host(path);
-    const digest = node.entry.type === 'file' ? hashFile(host, path) : NO_DIGEST;
+    const digest = entry.type === 'file' ? hashFile(host, { path, identity }) : NO_DIGEST;
     const file = { digest, xattrs: xattrsOf(host) };
-    memory?.set(path, node.stats, { now, file });
+    memory?.set(path, identity, { now, file });
     return file;
   }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+function xattrsIn({ xattrs }: RememberedFile): Entry['xattrs'] {
+  return xattrs === '' ? undefined : (JSON.parse(xattrs) as Record<string, string>);
 }
 
 /** Major and minor number as glibc packs them in the low 32 bits. */
@@ -179,24 +251,36 @@ const NO_DIGEST: Digest = `sha256:${'0'.repeat(64)}`;
 const CHUNK = 1 << 20;
 let buffer: Buffer | undefined;
 
-function hashFile(host: string, path: string): Digest {
+/** O_NONBLOCK: a file that became a FIFO is not waited for. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+function hashFile(host: string, { path, identity }: { path: string; identity: FileIdentity }): Digest {
   buffer ??= Buffer.allocUnsafe(CHUNK);
-  const hash = createHash('sha256');
+  const sum = createHash('sha256');
+  let after: Stats;
   try {
-    const fd = openSync(toFsPath(host), 'r');
+    const fd = openSync(toFsPath(host), OPEN_FLAGS);
     try {
       for (;;) {
         const count = readSync(fd, buffer, 0, CHUNK, null);
         if (count === 0) break;
-        hash.update(buffer.subarray(0, count));
+        sum.update(buffer.subarray(0, count));
       }
+      after = fstatSync(fd);
     } finally {
       closeSync(fd);
     }
   } catch (error) {
     throw unreadable(path, error);
   }
-  return `sha256:${hash.digest('hex')}`;
+  // A new link to a file moves its ctime; only what moves with its bytes is a change here.
+  const { size, mtimeMs, ino } = identity;
+  if (after.size !== size || after.mtimeMs !== mtimeMs || after.ino !== ino) {
+    throw new BuildError('COPY_FILE_CHANGED', `${toText(path)} changed while it was being read`, {
+      suggestions: ['Do not change files during a build; run the build again.'],
+    });
+  }
+  return `sha256:${sum.digest('hex')}`;
 }
 
 function xattrsOf(host: string): string {

@@ -44,7 +44,7 @@ export class ContentCopier {
         left: expected.size,
       });
     }
-    return this.#copyFile(content.path, expected);
+    return this.#copyFile(content, expected);
   }
 
   /** Closes what is still open. */
@@ -53,16 +53,26 @@ export class ContentCopier {
     this.#tar = undefined;
   }
 
-  #copyFile(path: string, expected: Expected): Promise<void> | undefined {
+  #copyFile(
+    { path, mtimeMs, ino }: Extract<FileContent, { kind: 'file' }>,
+    expected: Expected,
+  ): Promise<void> | undefined {
     const fd = open(path, expected, OPEN_FLAGS);
+    /** Before: it can be read as it is expected. After: it was the same file all the while. */
+    const check = (): void => {
+      const now = fstatSync(fd);
+      const same = (mtimeMs ?? now.mtimeMs) === now.mtimeMs && (ino ?? now.ino) === now.ino;
+      if (now.size !== expected.size || !same) throw changed(expected);
+    };
     let rest: Promise<void> | undefined;
     try {
-      if (fstatSync(fd).size !== expected.size) throw changed(expected);
+      check();
       rest = this.#read(fd, { ...expected, position: null, left: expected.size });
+      if (rest === undefined && mtimeMs !== undefined) check();
     } finally {
       if (rest === undefined) closeSync(fd);
     }
-    return rest?.finally(() => closeSync(fd));
+    return rest?.then(check).finally(() => closeSync(fd));
   }
 
   /** Reads while compression keeps up; the rest, if any, in the promise. */

@@ -8,7 +8,13 @@ import type { Entry } from './entry.ts';
 /** Where the bytes of a regular file are. */
 export type FileContent =
   /** A file on this machine (byte string, absolute). */
-  | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** What the file was when its digest was taken: with another time or inode it is another file. */
+      readonly mtimeMs?: number;
+      readonly ino?: number;
+    }
   /** A part of a file on this machine, such as an uncompressed layer blob. */
   | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly size: number }
   | { readonly kind: 'bytes'; readonly bytes: Buffer };

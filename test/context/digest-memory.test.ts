@@ -1,0 +1,155 @@
+/** Digests that are remembered: never of a file that is not the one that was read. */
+import {
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { DigestMemory, timeUntilClean } from '../../src/context/digest-memory.ts';
+import { DirectoryTree } from '../../src/context/directory-tree.ts';
+import { IgnoreMatcher } from '../../src/dockerfile/ignore.ts';
+import { digestOf } from '../../src/image/descriptor.ts';
+import { packTree } from '../../src/layer/pack-tree.ts';
+
+class Place {
+  readonly directory = mkdtempSync(join(tmpdir(), 'kiln-memory-'));
+  readonly context = mkdtempSync(join(this.directory, 'context-'));
+
+  constructor() {
+    onTestFinished(() => rmSync(this.directory, { recursive: true }));
+  }
+
+  path(name: string): string {
+    return join(this.context, name);
+  }
+
+  memory(): DigestMemory {
+    return DigestMemory.load(join(this.directory, 'memory'), this.directory);
+  }
+
+  /** Digests of files as one build sees them. */
+  build(...names: string[]): string[] {
+    const memory = this.memory();
+    const tree = new DirectoryTree(this.context, { memory, clock: Date.now });
+    const digests = names.map((name) => tree.digest(name));
+    memory.save();
+    return digests;
+  }
+}
+
+test('a rewrite of equal size in the same tick, mtime restored, is seen every time', () => {
+  const place = new Place();
+  const path = place.path('f');
+  for (let round = 0; round < 15; round++) {
+    writeFileSync(path, `old ${round % 10}`);
+    const { atime, mtime } = lstatSync(path);
+    expect(place.build('f')).toEqual([digestOf(`old ${round % 10}`)]);
+    writeFileSync(path, `new ${round % 10}`);
+    utimesSync(path, atime, mtime);
+    expect(place.build('f')).toEqual([digestOf(`new ${round % 10}`)]);
+  }
+});
+
+test('what changed a moment ago is waited for, once; what a coarse clock stamped is not remembered', () => {
+  const now = 1_000_000_000_500.25;
+  expect(timeUntilClean({ size: 1, ino: 1, mtimeMs: 1, ctimeMs: now - 20 }, now)).toBeCloseTo(30, 1);
+  expect(timeUntilClean({ size: 1, ino: 1, mtimeMs: now, ctimeMs: now - 60 }, now)).toBe(0);
+  // A clock that was set back: nothing to wait for, and nothing to rely on.
+  expect(timeUntilClean({ size: 1, ino: 1, mtimeMs: 1, ctimeMs: now + 9e6 }, now)).toBe(0);
+  const memory = new Place().memory();
+  const file = { digest: digestOf('x'), xattrs: '' };
+  const coarse = { size: 1, ino: 1, mtimeMs: 1_000_000_000_000, ctimeMs: 1_000_000_000_000 };
+  expect(timeUntilClean(coarse, now)).toBe(0);
+  for (const [identity, at, kept] of [
+    [coarse, 1_000_000_001_900, false],
+    [coarse, 1_000_000_002_100, true],
+    [{ ...coarse, ctimeMs: now }, now + 20, false],
+    [{ ...coarse, ctimeMs: now }, now + 80, true],
+    [{ ...coarse, ctimeMs: now + 9e6 }, now + 80, false],
+  ] as const) {
+    const name = `${identity.ctimeMs} ${at}`;
+    memory.set(name, identity, { now: at, file });
+    expect(memory.get(name, identity), name).toEqual(kept ? file : undefined);
+  }
+});
+
+test('each of size, mtime, ctime and inode tells two files apart', () => {
+  const memory = new Place().memory();
+  const identity = { size: 5, ino: 7, mtimeMs: 1.25, ctimeMs: 2.5 };
+  memory.set('f', identity, { now: 1e6, file: { digest: digestOf('x'), xattrs: '' } });
+  expect(memory.get('f', identity)).toBeDefined();
+  for (const other of [{ size: 6 }, { ino: 8 }, { mtimeMs: 1.5 }, { ctimeMs: 2.75 }]) {
+    expect(memory.get('f', { ...identity, ...other })).toBeUndefined();
+  }
+  expect(memory.get('', identity)).toBeUndefined();
+});
+
+test('a memory outlives the process, in whatever order and with whatever names it is asked', () => {
+  const place = new Place();
+  const names = ['', 'a', 'dir', 'dir/\n', 'dir/%0A', 'dir/\xc3\xa9', 'z'];
+  const identity = { size: 5, ino: 7, mtimeMs: 1.25, ctimeMs: 2.5 };
+  const first = place.memory();
+  for (const name of names) {
+    first.set(name, identity, { now: 1e6, file: { digest: digestOf(name), xattrs: '{"user.a":"\\n"}' } });
+  }
+  first.save();
+  for (const order of [names, names.toReversed(), ['z', 'a', '']]) {
+    const memory = place.memory();
+    for (const name of order) {
+      expect(memory.get(name, identity)).toEqual({ digest: digestOf(name), xattrs: '{"user.a":"\\n"}' });
+    }
+    memory.set('more', identity, { now: 1e6, file: { digest: digestOf('more'), xattrs: '' } });
+    memory.save();
+  }
+  expect(place.memory().get('dir', identity)?.digest).toBe(digestOf('dir'));
+  writeFileSync(join(place.directory, 'memory'), 'kiln-digests-0\nz\0rubbish');
+  expect(place.memory().get('z', identity)).toBeUndefined();
+});
+
+test('a file that is replaced between the look and the reading, or before it is packed, is an error', async () => {
+  const place = new Place();
+  const replace = (): void => {
+    writeFileSync(place.path('other'), 'new');
+    renameSync(place.path('other'), place.path('f'));
+  };
+  writeFileSync(place.path('f'), 'old');
+  const early = new DirectoryTree(place.context, { clock: Date.now });
+  early.lstat('f');
+  replace();
+  expect(() => early.digest('f')).toThrow(expect.objectContaining({ code: 'COPY_FILE_CHANGED' }));
+
+  const late = new DirectoryTree(place.context, { clock: Date.now });
+  const entry = late.lstat('f');
+  if (entry === undefined) throw new Error('no file');
+  expect(late.digest('f')).toBe(digestOf('new'));
+  const item = { entry: { ...entry }, content: late.content('f') };
+  const output = (name: string) => ({
+    directory: mkdtempSync(join(place.directory, name)),
+    forms: [],
+    clampMtime: undefined,
+  });
+  // One more name moves the ctime alone: the file is the same.
+  linkSync(place.path('f'), place.path('twin'));
+  unlinkSync(place.path('twin'));
+  await packTree([item], output('same-'));
+  replace();
+  await expect(packTree([item], output('other-'))).rejects.toMatchObject({ code: 'COPY_FILE_CHANGED' });
+});
+
+test('hidden files stay hidden, however they are asked for', () => {
+  const place = new Place();
+  for (const name of ['kept', 'secret']) writeFileSync(place.path(name), name);
+  const filter = new IgnoreMatcher(['secret', 'none/**']);
+  const tree = new DirectoryTree(place.context, { filter, clock: Date.now });
+  expect(tree.lstat('secret')).toBeUndefined();
+  expect(tree.list('')).toEqual(['kept']);
+  expect(tree.lstat('secret')).toBeUndefined();
+  expect(tree.lstat('kept')?.size).toBe(4);
+});
