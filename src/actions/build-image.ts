@@ -255,7 +255,6 @@ async function solveOne(
     config: finishImage(plan, solved, {
       base: baseConfigOf(planned),
       labels: request.labels,
-      now: context.timestamp(),
       epoch: request.epoch === undefined ? undefined : context.timestamp(),
       wanted: request.platformGiven ? planned.platform : undefined,
     }),

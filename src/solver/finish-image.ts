@@ -1,6 +1,7 @@
 /** The image config of a solved target: what the plan decided, and the layers and times that solving found. */
 
 import type { Platform } from '../image/descriptor.ts';
+import { fillTimes } from '../image/history.ts';
 import type { HistoryEntry, ImageConfig, RuntimeConfig } from '../image/image-config.ts';
 import { normalizePlatform } from '../image/platform.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -11,8 +12,6 @@ export interface FinishOptions {
   /** Config of the image the target is built on, directly or through other stages; undefined for scratch. */
   readonly base: ImageConfig | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** RFC 3339: the time when nothing else gives one. */
-  readonly now: string;
   /** RFC 3339 of SOURCE_DATE_EPOCH: every time the build writes. */
   readonly epoch: string | undefined;
   /** What --platform asked for; undefined without it: the image is then for what its base is for. */
@@ -21,16 +20,17 @@ export interface FinishOptions {
 
 /** Puts config, rootfs and history together (image-spec, config.md). History entries follow BuildKit's form. */
 export function finishImage(plan: Plan, solved: SolvedStage, options: FinishOptions): ImageConfig {
-  const { labels, now, epoch } = options;
+  const { labels, epoch } = options;
   const { config } = solved.plan;
   const history = historyOf(plan, solved, options);
+  const created = epoch ?? history.findLast((entry) => entry.created !== undefined)?.created;
   const runtime: RuntimeConfig =
     Object.keys(labels).length === 0
       ? config.runtime
       : { ...config.runtime, Labels: { ...config.runtime.Labels, ...labels } };
   return {
     ...platformOf(solved.plan, options),
-    created: epoch ?? history.findLast((entry) => entry.created !== undefined)?.created ?? now,
+    ...(created === undefined ? {} : { created }),
     ...(config.author === undefined || config.author === '' ? {} : { author: config.author }),
     config: runtime,
     rootfs: { type: 'layers', diff_ids: solved.layers.map(({ diffId }) => diffId) },
@@ -58,23 +58,19 @@ function platformOf({ platform }: StagePlan, { base, wanted }: FinishOptions): P
 function historyOf(plan: Plan, solved: SolvedStage, { base, epoch }: FinishOptions): HistoryEntry[] {
   const history: HistoryEntry[] = [...(base?.history ?? [])];
   let layer = solved.baseLayers;
-  let created = history.findLast((entry) => entry.created !== undefined)?.created ?? base?.created;
   for (const stage of lineage(plan, solved.plan)) {
     for (const { createdBy, comment, step } of stage.history) {
-      if (step !== undefined) {
-        created = solved.layers[layer]?.created ?? created;
-        layer += 1;
-      }
-      const time = epoch ?? created;
+      const created = epoch ?? (step === undefined ? undefined : solved.layers[layer]?.created);
+      if (step !== undefined) layer += 1;
       history.push({
-        ...(time === undefined ? {} : { created: time }),
+        ...(created === undefined ? {} : { created }),
         created_by: createdBy,
         ...(comment === undefined ? {} : { comment }),
         ...(step === undefined ? { empty_layer: true } : {}),
       });
     }
   }
-  return history;
+  return fillTimes(history);
 }
 
 /** The stages an image is made of, from the one on the base image to the target. */
