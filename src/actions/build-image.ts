@@ -30,6 +30,7 @@ import { type ExecutionEnvironment, SolverContext } from '../solver/solver-conte
 import { squash } from '../solver/squash.ts';
 import { Store } from '../store/store.ts';
 import { BuildCaches, exportForms, pushTargets } from './build-caches.ts';
+import { resolveEpoch } from './build-epoch.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
 import type { BuildRequest, BuildResult } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
@@ -75,21 +76,23 @@ export async function buildImage(
   });
   const dockerfile = parseDockerfile(request.dockerfile);
   const caches = new BuildCaches(request, environment, store);
+  const { scratch, signal } = environment;
+  const { secrets } = request.settings;
+  const remote = openRemoteSources({ ...environment, ...request, secrets, known: request.fetched });
+  const epoch = await resolveEpoch(dockerfile, request, { remote, store, scratch, signal });
   const plans = await Promise.all(
-    request.targetPlatforms.map((platform) => planFor(platform, { request, dockerfile, resolver })),
+    request.targetPlatforms.map((platform) => planFor(platform, { request, dockerfile, resolver, epoch })),
   );
   const warnings = warningsOf(plans, { dockerfile, request });
   if (warnings.failure !== undefined) {
     for (const event of warnings.events) environment.emit(event);
     throw warnings.failure;
   }
-  const { secrets } = request.settings;
-  const remote = openRemoteSources({ ...environment, ...request, secrets, known: request.fetched });
   const contexts = contextTrees(request, {
     store: join(store.root, 'cache'),
     temporary: store.temporary,
     clock: environment.clock,
-    fetch: (url) => fetchNamedContext(url, { remote, scratch: environment.scratch, store }),
+    fetch: (url) => fetchNamedContext(url, { remote, scratch, store }),
   });
   const goInside = async (): Promise<BuildOutcome> => {
     await prefetch(plans, { remote, contextTree: contexts.tree });
@@ -102,7 +105,16 @@ export async function buildImage(
   };
   if (environment.execution === undefined && mustRun(plans, request)) return goInside();
   try {
-    const work: BuildWork = { request, environment, store, resolver, remote, contexts, caches };
+    const work: BuildWork = {
+      request,
+      epoch: epoch.seconds,
+      environment,
+      store,
+      resolver,
+      remote,
+      contexts,
+      caches,
+    };
     const result = await solveUnlessDamaged(plans, work);
     for (const event of warnings.events) environment.emit(event);
     return { kind: 'built', result };
@@ -142,6 +154,8 @@ function warningsOf(
 
 interface BuildWork {
   readonly request: BuildRequest;
+  /** Seconds since 1970, if SOURCE_DATE_EPOCH fixes them. */
+  readonly epoch: number | undefined;
   readonly environment: BuildEnvironment;
   readonly store: Store;
   readonly resolver: ImageResolver;
@@ -163,7 +177,7 @@ async function solveUnlessDamaged(plans: readonly PlannedBuild[], work: BuildWor
 }
 
 async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): Promise<BuildResult> {
-  const { request, environment, store, resolver, remote, contexts, caches } = work;
+  const { request, epoch, environment, store, resolver, remote, contexts, caches } = work;
   const { emit, clock } = environment;
   const pool = new LayerPool({ threads: request.threads });
   // Inside, something will be packed: the thread starts while the first step is prepared.
@@ -176,7 +190,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     pool,
     openSession: () => store.openSession(),
     wanted: wantedForms(request),
-    epoch: request.epoch,
+    epoch,
     signal,
     packSignal: environment.signal,
   });
@@ -197,7 +211,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       signal,
       stop: (reason) => stop.abort(reason),
       clock,
-      epoch: request.epoch,
+      epoch,
       jobs: request.jobs,
       explain: request.explain,
       recordSources: caches.sources,
@@ -247,7 +261,7 @@ async function solveOne(
     readonly exports: CacheExports;
   },
 ): Promise<BuiltImage> {
-  const { request, context, access, forms, exports } = work;
+  const { request, epoch, context, access, forms, exports } = work;
   const { plan } = planned;
   const solved = await new Solver(plan, context).solve();
   const finished = {
@@ -255,7 +269,7 @@ async function solveOne(
     config: finishImage(plan, solved, {
       base: baseConfigOf(planned),
       labels: request.labels,
-      epoch: request.epoch === undefined ? undefined : context.timestamp(),
+      epoch: epoch === undefined ? undefined : context.timestamp(),
       wanted: request.platformGiven ? planned.platform : undefined,
     }),
   };

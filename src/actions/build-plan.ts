@@ -5,7 +5,14 @@ import { BuildError, type SourceLocation } from '../errors.ts';
 import type { Platform } from '../image/descriptor.ts';
 import type { ImageConfig } from '../image/image-config.ts';
 import { type Plan, planBuild } from '../plan/plan.ts';
-import { buildStageGraph, type InputRef, inputKey } from '../plan/stage-graph.ts';
+import {
+  buildStageGraph,
+  EPOCH,
+  type InputRef,
+  inputKey,
+  type PlanOptions,
+  type ResolvedEpoch,
+} from '../plan/stage-graph.ts';
 import type { ImageResolver } from '../solver/image-resolver.ts';
 import type { BuildRequest } from './build-request.ts';
 
@@ -24,20 +31,10 @@ export async function planFor(
     request,
     dockerfile,
     resolver,
-  }: { request: BuildRequest; dockerfile: Dockerfile; resolver: ImageResolver },
+    epoch,
+  }: { request: BuildRequest; dockerfile: Dockerfile; resolver: ImageResolver; epoch: ResolvedEpoch },
 ): Promise<PlannedBuild> {
-  const graph = buildStageGraph(dockerfile, {
-    target: request.target,
-    buildArgs: request.buildArgs,
-    targetPlatform: platform,
-    buildPlatform: request.hostPlatform,
-    namedContexts: imagesOf(request),
-    labels: request.labels,
-    noCache: request.noCache,
-    epoch: request.epoch,
-    network: request.network,
-    multiPlatform: request.targetPlatforms.length > 1,
-  });
+  const graph = buildStageGraph(dockerfile, planOptions(request, platform, epoch));
   const configs = new Map<string, ImageConfig | undefined>();
   for (;;) {
     const result = planBuild(graph, configs);
@@ -51,8 +48,36 @@ export async function planFor(
   }
 }
 
+/** What a request asks of a plan for one platform. As long as there is no `epoch`, SOURCE_DATE_EPOCH is as it was given. */
+export function planOptions(request: BuildRequest, platform: Platform, epoch?: ResolvedEpoch): PlanOptions {
+  return {
+    target: request.target,
+    buildArgs: withEpoch(request.buildArgs, epoch),
+    targetPlatform: platform,
+    buildPlatform: request.hostPlatform,
+    namedContexts: imagesOf(request),
+    labels: request.labels,
+    noCache: request.noCache,
+    epoch,
+    network: request.network,
+    multiPlatform: request.targetPlatforms.length > 1,
+  };
+}
+
+/** Build arguments in which SOURCE_DATE_EPOCH, where it was given, is the time that it stands for. */
+function withEpoch(
+  given: ReadonlyMap<string, string>,
+  epoch: ResolvedEpoch | undefined,
+): ReadonlyMap<string, string> {
+  if (epoch === undefined || !given.has(EPOCH)) return given;
+  const resolved = new Map(given);
+  if (epoch.seconds === undefined) resolved.delete(EPOCH);
+  else resolved.set(EPOCH, String(epoch.seconds));
+  return resolved;
+}
+
 /** Names of contexts, with the image of those that stand for one. */
-export function imagesOf({ namedContexts }: BuildRequest): ReadonlyMap<string, string | undefined> {
+function imagesOf({ namedContexts }: BuildRequest): ReadonlyMap<string, string | undefined> {
   const images = new Map<string, string | undefined>();
   for (const [name, context] of namedContexts) {
     images.set(name, context.kind === 'image' ? context.reference : undefined);

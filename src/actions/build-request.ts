@@ -30,6 +30,7 @@ export interface BuildRequest {
   /** --build-context. */
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   readonly target: string | undefined;
+  /** --build-arg; SOURCE_DATE_EPOCH too, wherever it was given outside the Dockerfile. */
   readonly buildArgs: ReadonlyMap<string, string>;
   /** One, or several for an image index. */
   readonly targetPlatforms: readonly Platform[];
@@ -54,8 +55,6 @@ export interface BuildRequest {
   readonly jobs: number;
   /** Worker threads for packing. */
   readonly threads: number;
-  /** SOURCE_DATE_EPOCH, seconds. */
-  readonly epoch: number | undefined;
   /** Directory that relative paths of OCI layouts are below. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;

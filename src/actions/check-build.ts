@@ -7,10 +7,11 @@ import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
 import { BuildError } from '../errors.ts';
 import type { ImageConfig } from '../image/image-config.ts';
+import { epochSource } from '../plan/epoch.ts';
 import { buildStageGraph, type InputRef, inputKey, type StageGraph } from '../plan/stage-graph.ts';
 import { ImageResolver, type OpenRepository } from '../solver/image-resolver.ts';
 import { Store } from '../store/store.ts';
-import { imagesOf } from './build-plan.ts';
+import { planOptions } from './build-plan.ts';
 import type { BuildRequest } from './build-request.ts';
 import { checkOptionsFor, knowledgeOf } from './build-warnings.ts';
 
@@ -63,18 +64,10 @@ export async function checkBuild(
 
 function graphOf(dockerfile: Dockerfile, request: BuildRequest): StageGraph {
   const [platform = request.hostPlatform] = request.targetPlatforms;
-  return buildStageGraph(dockerfile, {
-    target: request.target,
-    buildArgs: request.buildArgs,
-    targetPlatform: platform,
-    buildPlatform: request.hostPlatform,
-    namedContexts: imagesOf(request),
-    labels: {},
-    noCache: false,
-    epoch: request.epoch,
-    network: request.network,
-    multiPlatform: false,
-  });
+  const graph = buildStageGraph(dockerfile, planOptions(request, platform));
+  // Nothing is fetched for a check, but a value that no build could use is an error.
+  epochSource(graph);
+  return graph;
 }
 
 function notHere(reference: string): Promise<never> {

@@ -7,12 +7,12 @@ import { ArchiveTree } from '../context/archive-tree.ts';
 import type { ContextPlace } from '../context/contexts.ts';
 import { DirectoryTree } from '../context/directory-tree.ts';
 import type { Download } from '../context/download.ts';
-import { withoutLogins } from '../context/git-checkout.ts';
+import { type Checkout, withoutLogins } from '../context/git-checkout.ts';
 import { headOf, looksLikeArchive, plainTar } from '../context/plain-tar.ts';
+import { isGitContext, parseGitRef } from '../dockerfile/remote-source.ts';
 import { BuildError } from '../errors.ts';
 import { readSmallFile } from '../layer/read-file.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
-import { isGitContext, parseGitRef } from '../plan/remote-source.ts';
 import { type Fetched, type RemoteFile, RemoteSources } from '../solver/remote-sources.ts';
 import type { RunSettings } from '../solver/run-settings.ts';
 import { Store } from '../store/store.ts';
@@ -66,10 +66,14 @@ export async function fetchNamedContext(
   { remote, scratch, store }: { remote: RemoteSources; scratch: BuildScratch; store: Store },
 ): Promise<ContextPlace> {
   if (isGitContext(url)) {
-    return { kind: 'directory', path: await remote.checkout(parseGitRef(url)), fetched: true };
+    return checkedOut(await remote.checkout(parseGitRef(url)));
   }
   const file = await remote.file(url, undefined);
-  return { kind: 'directory', path: aloneIn(scratch.makeDirectory('context'), file, store), fetched: true };
+  return aloneIn(scratch.makeDirectory('context'), file, store);
+}
+
+function checkedOut({ directory, time }: Checkout): ContextPlace {
+  return { kind: 'directory', path: directory, fetched: true, modified: time };
 }
 
 /** The main context, and the Dockerfile in it where the context itself says which that is. */
@@ -87,25 +91,24 @@ export async function fetchMainContext(
   if (isGitContext(url)) {
     const source = parseGitRef(url);
     const keepGitDir = world.keepGitDir === true || source.keepGitDir === true;
-    const path = await remote.checkout({ ...source, keepGitDir });
-    return { place: { kind: 'directory', path, fetched: true } };
+    return { place: checkedOut(await remote.checkout({ ...source, keepGitDir })) };
   }
   const store = Store.open(world.root);
   const file = await remote.file(url, undefined);
   const path = store.blobs.path(file.digest);
   if (!looksLikeArchive(headOf({ path: toByteString(path), start: 0, size: file.size }))) {
-    const directory = aloneIn(world.scratch.makeDirectory('context'), file, store);
-    return { place: { kind: 'directory', path: directory, fetched: true }, dockerfile: 'context' };
+    return { place: aloneIn(world.scratch.makeDirectory('context'), file, store), dockerfile: 'context' };
   }
-  return { place: await archiveAt(path, url, world) };
+  return { place: { ...(await archiveAt(path, url, world)), modified: file.modified } };
 }
 
-function aloneIn(directory: string, { digest, mtime }: RemoteFile, store: Store): string {
+/** A download as the only file of a directory. */
+function aloneIn(directory: string, { digest, modified }: RemoteFile, store: Store): ContextPlace {
   const path = join(directory, 'context');
   copyFileSync(store.blobs.path(digest), path);
   chmodSync(path, 0o600);
-  utimesSync(path, mtime, mtime);
-  return directory;
+  utimesSync(path, modified ?? 0, modified ?? 0);
+  return { kind: 'directory', path: directory, fetched: true, modified };
 }
 
 /** Standard input as a context: an archive, or the text of a Dockerfile when it is none. */

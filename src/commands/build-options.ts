@@ -8,9 +8,9 @@ import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';
 import { formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
 import { type OutputSpec, parseOutput } from '../output/output-spec.ts';
+import { EPOCH } from '../plan/stage-graph.ts';
 import { namedContext, readSources } from './build-sources.ts';
 import {
-  epochFlag,
   keyValue,
   parseAddHost,
   parseSecret,
@@ -69,7 +69,7 @@ export async function toBuildRequest(
   const { env } = process;
   const directory = process.cwd();
   const host = hostPlatform();
-  const buildArgs = new Map((flags['build-arg'] ?? []).flatMap((text) => buildArg(text, env)));
+  const buildArgs = buildArgsOf(flags, env);
   const secrets = new Map((flags.secret ?? []).map((text) => parseSecret(text, env)));
   const sources = await readSources({
     context,
@@ -113,7 +113,6 @@ export async function toBuildRequest(
     snapshotter: flags.snapshotter as BuildRequest['snapshotter'],
     jobs,
     threads: Math.max(2, availableParallelism()),
-    epoch: epochOf(flags['source-date-epoch'], { buildArgs, env }),
     directory,
     env: { ...env },
     caches: cachesOf(flags, directory),
@@ -173,6 +172,13 @@ function fullName(tag: string): string {
   return formatReference(withDefaultTag(reference));
 }
 
+/** --build-arg, and SOURCE_DATE_EPOCH by its own flag, which goes before, or by the environment, which goes after. */
+function buildArgsOf(flags: BuildFlags, env: NodeJS.ProcessEnv): ReadonlyMap<string, string> {
+  const given = new Map((flags['build-arg'] ?? []).flatMap((text) => buildArg(text, env)));
+  const epoch = flags['source-date-epoch'] ?? given.get(EPOCH) ?? (env[EPOCH] || undefined);
+  return epoch === undefined ? given : given.set(EPOCH, epoch);
+}
+
 function buildArg(text: string, env: NodeJS.ProcessEnv): [string, string][] {
   const equals = text.indexOf('=');
   if (equals === 0 || text === '')
@@ -194,12 +200,4 @@ function outputsOf(flags: BuildFlags, names: readonly string[]): OutputSpec[] {
   }
   if (outputs.length === 0 || flags.load === true) outputs.push(parseOutput('type=image', names));
   return outputs;
-}
-
-function epochOf(
-  flag: string | undefined,
-  { buildArgs, env }: { buildArgs: ReadonlyMap<string, string>; env: NodeJS.ProcessEnv },
-): number | undefined {
-  const text = flag ?? buildArgs.get('SOURCE_DATE_EPOCH') ?? env['SOURCE_DATE_EPOCH'];
-  return epochFlag(text);
 }

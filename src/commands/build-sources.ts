@@ -4,8 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { RemoteWorld } from '../actions/remote-context.ts';
 import type { ContextPlace, NamedContext } from '../context/contexts.ts';
 import { parseIgnoreFile } from '../dockerfile/ignore.ts';
+import { isGitContext } from '../dockerfile/remote-source.ts';
 import { BuildError, messageOf, type SourceFile, systemErrorCode } from '../errors.ts';
-import { isGitContext } from '../plan/remote-source.ts';
 import { contextName } from '../plan/stage-graph.ts';
 import { keyValue, usage } from './flag-values.ts';
 

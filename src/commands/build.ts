@@ -92,7 +92,8 @@ export default class Build extends KilnCommand {
     'shm-size': Flags.string({ description: 'size of /dev/shm in RUN steps, such as 128m', default: '64m' }),
     ulimit: Flags.string({ description: 'limit for RUN steps: NAME=SOFT[:HARD]', ...list }),
     'source-date-epoch': Flags.string({
-      description: 'seconds since 1970 for every time in the image (default $SOURCE_DATE_EPOCH)',
+      description:
+        'every time in the image: seconds since 1970, or context, or a --build-context or stage to take it from (default $SOURCE_DATE_EPOCH)',
       aliases: ['timestamp'],
     }),
     iidfile: Flags.string({ description: 'file to write the image ID to' }),

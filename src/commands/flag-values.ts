@@ -6,6 +6,7 @@ import { parseByteSize } from '../dockerfile/byte-size.ts';
 import { splitCsv } from '../dockerfile/csv.ts';
 import { BuildError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Ulimit } from '../executor/sandbox.ts';
+import { epochSeconds } from '../plan/epoch.ts';
 
 /** An error of usage with its remedy. */
 export function usage(code: ErrorCode, message: string, suggestion: string): BuildError {
@@ -138,12 +139,11 @@ export function parseSsh(text: string, env: NodeJS.ProcessEnv): [string, string]
 /** SOURCE_DATE_EPOCH in seconds; undefined when it is not set, or empty. Throws USAGE_EPOCH. */
 export function epochFlag(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
-  if (!/^\d+$/.test(text)) {
-    throw usage(
-      'USAGE_EPOCH',
-      `SOURCE_DATE_EPOCH must be whole seconds since 1970, not "${text}"`,
-      'For example: $(git log -1 --format=%ct).',
-    );
-  }
-  return Number(text);
+  const seconds = epochSeconds(text);
+  if (seconds !== undefined) return seconds;
+  throw usage(
+    'USAGE_EPOCH',
+    `SOURCE_DATE_EPOCH must be whole seconds since 1970, not "${text}"`,
+    'For example: $(git log -1 --format=%ct).',
+  );
 }

@@ -14,9 +14,14 @@ import { DirectoryTree } from './directory-tree.ts';
 /** Where the files of a context are, once they are on this machine. Plain data. */
 export type ContextPlace =
   /** Absolute path; `fetched` when it was made for this build alone and goes with it. */
-  | { readonly kind: 'directory'; readonly path: string; readonly fetched?: boolean }
+  | ({ readonly kind: 'directory'; readonly path: string; readonly fetched?: boolean } & Dated)
   /** An uncompressed tar, read in place. */
-  | { readonly kind: 'archive'; readonly path: string };
+  | ({ readonly kind: 'archive'; readonly path: string } & Dated);
+
+interface Dated {
+  /** When it was last changed where it came from, in seconds since 1970: a commit's time, or Last-Modified. */
+  readonly modified?: number | undefined;
+}
 
 /** What --build-context gave a name to. */
 export type NamedContext =

@@ -58,8 +58,8 @@ export async function receiveFile(
   };
 }
 
-/** The time of a Last-Modified header in whole seconds since 1970; 0 without one, as BuildKit has it. */
-export function lastModified(header: string | undefined): number {
+/** The time of a Last-Modified header in whole seconds since 1970; undefined without one, or with one that is no time. */
+export function lastModified(header: string | undefined): number | undefined {
   const time = header === undefined ? Number.NaN : Date.parse(header);
-  return Number.isNaN(time) ? 0 : Math.floor(time / 1000);
+  return Number.isNaN(time) ? undefined : Math.floor(time / 1000);
 }

@@ -4,23 +4,11 @@
  */
 import { chmodSync, existsSync, lstatSync, lutimesSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { GitRef } from '../dockerfile/remote-source.ts';
 import { BuildError, type ErrorCode } from '../errors.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
 import { type CommandResult, runCommand } from '../system/process.ts';
-
-/** What to fetch; the parts of a git URL. */
-export interface GitSource {
-  readonly remote: string;
-  /** Branch, tag, full commit or other ref; undefined is the remote's HEAD. */
-  readonly ref?: string | undefined;
-  /** Directory inside the repository that becomes the root. */
-  readonly subdir?: string | undefined;
-  /** A commit, or the beginning of one, that the ref must stand for. */
-  readonly checksum?: string | undefined;
-  readonly keepGitDir?: boolean | undefined;
-  readonly submodules?: boolean | undefined;
-}
 
 /** What a git command may use, and how its failure is called. */
 export interface GitTools {
@@ -47,7 +35,7 @@ export function withoutLogins(text: string): string {
 }
 
 /** Asks the remote which commit is meant; a full commit is not asked about. Rejects with `tools.code`. */
-export async function resolveGit(source: GitSource, tools: GitTools): Promise<GitCommit> {
+export async function resolveGit(source: GitRef, tools: GitTools): Promise<GitCommit> {
   const { ref = 'HEAD', remote } = source;
   const found = FULL_COMMIT.test(ref) ? { commit: ref, ref: undefined } : await lookUp(source, tools);
   const { checksum } = source;
@@ -61,7 +49,7 @@ export async function resolveGit(source: GitSource, tools: GitTools): Promise<Gi
   return found;
 }
 
-async function lookUp({ remote, ref }: GitSource, tools: GitTools): Promise<GitCommit> {
+async function lookUp({ remote, ref }: GitRef, tools: GitTools): Promise<GitCommit> {
   const wanted = ref ?? 'HEAD';
   const said = await git(['ls-remote', '--', remote, wanted, `${wanted}^{}`], { tools, remote });
   const commits = new Map<string, string>();
@@ -86,17 +74,25 @@ async function lookUp({ remote, ref }: GitSource, tools: GitTools): Promise<GitC
 }
 
 export interface CheckoutRequest {
-  readonly source: GitSource;
+  readonly source: GitRef;
   readonly commit: GitCommit;
   /** Existing, empty directory (absolute). */
   readonly directory: string;
 }
 
+/** The files of a commit. */
+export interface Checkout {
+  /** Absolute path of their root. */
+  readonly directory: string;
+  /** When the commit was made, in seconds since 1970. */
+  readonly time: number;
+}
+
 /**
- * Fetches a commit and puts its files below `directory`; gives back where their root is. Modes are plain (0755, 0644)
- * and times those of the commit, so that two checkouts are alike.
+ * Fetches a commit and puts its files below `directory`. Modes are plain (0755, 0644) and times those of the commit, so
+ * that two checkouts are alike.
  */
-export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Promise<string> {
+export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Promise<Checkout> {
   const { source, commit, directory } = request;
   const { remote } = source;
   const subdir = subdirOf(source, tools);
@@ -135,10 +131,10 @@ export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Pr
     );
   }
   makePlain(toByteString(root), { time, dropGit: !keep });
-  return root;
+  return { directory: root, time };
 }
 
-function subdirOf({ subdir = '' }: GitSource, { code }: GitTools): string {
+function subdirOf({ subdir = '' }: GitRef, { code }: GitTools): string {
   const parts = subdir.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..') || parts.includes('.git')) {
     throw new BuildError(code, `invalid directory in a git repository: ${subdir}`, {

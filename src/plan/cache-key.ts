@@ -1,6 +1,7 @@
 /**
- * What a step's result depends on, as named parts, and the key over them. A key never holds times, paths of this
- * machine, secrets, or settings that do not change the result. Names and order of the parts are part of the format.
+ * What a step's result depends on, as named parts, and the key over them. A key never holds times (but the one that the
+ * user fixed), paths of this machine, secrets, or settings that do not change the result. Names and order of the parts
+ * are part of the format.
  */
 
 import { looksSecret } from '../dockerfile/secret-names.ts';
@@ -28,14 +29,17 @@ interface Context {
   /** Key or content identity of what the step runs on. */
   readonly parent: string;
   readonly platform: Platform;
+  /** SOURCE_DATE_EPOCH: the times in the layer that the step gives hang on it. */
+  readonly epoch: number | undefined;
 }
 
-function head(kind: string, { parent, platform }: Context): KeyPart[] {
+function head(kind: string, { parent, platform, epoch }: Context): KeyPart[] {
   return [
     ['format', KEY_FORMAT],
     ['kind', kind],
     ['parent', parent],
     ['platform', formatPlatform(platform)],
+    ...(epoch === undefined ? [] : [['epoch', String(epoch)] as const]),
   ];
 }
 

@@ -1,11 +1,11 @@
 /** COPY and ADD -> a step: sources told apart, destination made absolute, owner and mode expanded. */
 import type { AddInstruction, CopyInstruction } from '../dockerfile/instruction.ts';
+import { isGitSource, isHttpSource } from '../dockerfile/remote-source.ts';
 import { BuildError, type SourceLocation } from '../errors.ts';
 import { stripTabs } from './plan-run.ts';
-import { isGitSource, isHttpSource } from './remote-source.ts';
 import { type InputRef, resolveFrom } from './stage-graph.ts';
 import type { StageState } from './stage-state.ts';
-import type { TransferSource, TransferStep } from './step.ts';
+import type { RemoteSource, TransferSource, TransferStep } from './step.ts';
 
 type TransferInstruction = CopyInstruction | AddInstruction;
 
@@ -17,12 +17,13 @@ export function planTransfer(state: StageState, instruction: TransferInstruction
   const chmod = instruction.chmod === undefined ? undefined : scope.expand(instruction.chmod, location);
   const destination = scope.expand(instruction.destination, location);
   const words = instruction.sources.map((source) => scope.expand(source, location));
+  const keepGitDir = instruction.keyword === 'ADD' ? instruction.keepGitDir : undefined;
   const checksum =
     instruction.keyword === 'ADD' && instruction.checksum !== undefined
       ? scope.expand(instruction.checksum, location)
       : undefined;
   if (chmod !== undefined) validateChmod(chmod, location);
-  validateChecksum(checksum, words, location);
+  validateChecksum(checksum, { words, keepGitDir, location });
   const sources: TransferSource[] = [
     ...words.map((word) => sourceOf(state, word, instruction)),
     ...instruction.heredocs.map(({ name, content, expand, stripTabs: strip }) => {
@@ -45,7 +46,7 @@ export function planTransfer(state: StageState, instruction: TransferInstruction
     parents: instruction.parents,
     exclude: instruction.exclude,
     checksum,
-    keepGitDir: instruction.keyword === 'ADD' ? instruction.keepGitDir : undefined,
+    keepGitDir,
     unpack: instruction.keyword === 'ADD' ? instruction.unpack : undefined,
   };
   state.push(step, historyOf(instruction, { words, chown, chmod, destination }));
@@ -74,18 +75,24 @@ function historyOf(
 }
 
 function sourceOf(state: StageState, word: string, instruction: TransferInstruction): TransferSource {
-  const { location } = instruction;
-  const git = isGitSource(word);
-  if (git || isHttpSource(word)) {
-    if (instruction.keyword === 'COPY') {
-      throw new BuildError('DOCKERFILE_COPY', `source can't be a ${git ? 'git ref' : 'URL'} for COPY`, {
-        location,
-        suggestions: ['Use ADD for remote sources.'],
-      });
-    }
-    return git ? { kind: 'git', url: word } : { kind: 'http', url: word, filename: filenameOf(word) };
-  }
-  return { kind: 'tree', from: fromOf(state, instruction), pattern: word };
+  const { keyword, location } = instruction;
+  const remote = remoteSourceOf(word, keyword === 'ADD' ? instruction.keepGitDir : undefined);
+  if (remote === undefined) return { kind: 'tree', from: fromOf(state, instruction), pattern: word };
+  if (keyword === 'ADD') return remote;
+  const what = remote.kind === 'git' ? 'git ref' : 'URL';
+  throw new BuildError('DOCKERFILE_COPY', `source can't be a ${what} for COPY`, {
+    location,
+    suggestions: ['Use ADD for remote sources.'],
+  });
+}
+
+/** A source that is fetched; undefined for a path. --keep-git-dir, either way, says that an http(s) address is a repository. */
+export function remoteSourceOf(word: string, keepGitDir: boolean | undefined): RemoteSource | undefined {
+  if (isGitSource(word)) return { kind: 'git', url: word };
+  if (!isHttpSource(word)) return undefined;
+  return keepGitDir === undefined
+    ? { kind: 'http', url: word, filename: filenameOf(word) }
+    : { kind: 'git', url: word };
 }
 
 function fromOf(state: StageState, instruction: TransferInstruction): InputRef | 'context' {
@@ -128,10 +135,18 @@ function validateChmod(chmod: string, location: SourceLocation): void {
   );
 }
 
-function validateChecksum(
+/** Throws DOCKERFILE_CHECKSUM for a --checksum that is none, or does not fit the sources. */
+export function validateChecksum(
   checksum: string | undefined,
-  words: readonly string[],
-  location: SourceLocation,
+  {
+    words,
+    keepGitDir,
+    location,
+  }: {
+    readonly words: readonly string[];
+    readonly keepGitDir: boolean | undefined;
+    readonly location: SourceLocation;
+  },
 ): void {
   if (checksum === undefined || checksum === '') return;
   const fail = (message: string): never => {
@@ -141,10 +156,10 @@ function validateChecksum(
     });
   };
   if (words.length !== 1) fail("checksum can't be specified for multiple sources");
-  const word = words[0] ?? '';
-  if (!isHttpSource(word) && !isGitSource(word)) fail('checksum requires HTTP(S) or Git sources');
+  const source = remoteSourceOf(words[0] ?? '', keepGitDir);
+  if (source === undefined) fail('checksum requires HTTP(S) or Git sources');
   if (
-    isHttpSource(word) &&
+    source?.kind === 'http' &&
     !/^sha256:[0-9a-f]{64}$|^sha(?:384:[0-9a-f]{96}|512:[0-9a-f]{128})$/.test(checksum)
   ) {
     fail(`invalid checksum digest format: ${checksum}`);

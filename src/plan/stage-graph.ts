@@ -12,6 +12,15 @@ import { familiarReference, parseReference } from '../image/reference.ts';
 import { checkReferences } from './check-references.ts';
 import { Scope } from './scope.ts';
 
+/** The build argument that fixes every time of an image. */
+export const EPOCH = 'SOURCE_DATE_EPOCH';
+
+/** What SOURCE_DATE_EPOCH stands for once it is resolved. */
+export interface ResolvedEpoch {
+  /** Since 1970; undefined: no time is fixed, and the argument is not set. */
+  readonly seconds: number | undefined;
+}
+
 /** What the user asked for, as far as it decides the plan. */
 export interface PlanOptions {
   readonly target?: string | undefined;
@@ -23,8 +32,8 @@ export interface PlanOptions {
   readonly labels: Readonly<Record<string, string>>;
   /** --no-cache for every stage, or the stages named by --no-cache-filter. */
   readonly noCache: boolean | ReadonlySet<string>;
-  /** SOURCE_DATE_EPOCH in seconds; made visible to RUN steps that declare the ARG. */
-  readonly epoch?: number | undefined;
+  /** Once SOURCE_DATE_EPOCH is resolved: what an ARG of that name before the first FROM then gives. */
+  readonly epoch?: ResolvedEpoch | undefined;
   /** Network of RUN steps that name none. */
   readonly network: 'host' | 'none' | 'private';
   /** More than one platform is built: step labels say which. */
@@ -110,8 +119,10 @@ export function buildStageGraph(dockerfile: Dockerfile, options: PlanOptions): S
   const lastFrom = dockerfile.instructions.findLast((instruction) => instruction.keyword === 'FROM');
   const targetName = options.target ?? lastFrom?.stageName ?? '';
   const globalArgs = platformArgs(options, targetName);
-  if (options.epoch !== undefined) globalArgs.set('SOURCE_DATE_EPOCH', String(options.epoch));
   evaluateGlobalArgs(dockerfile, globalArgs, options);
+  if (options.epoch !== undefined && globalArgs.delete(EPOCH) && options.epoch.seconds !== undefined) {
+    globalArgs.set(EPOCH, String(options.epoch.seconds));
+  }
 
   const stages: Stage[] = [];
   let current: { from: FromInstruction; instructions: Instruction[] } | undefined;
@@ -203,7 +214,7 @@ function baseOf(
 }
 
 /** What --build-context gave under a name: for the platform alone (NAME::PLATFORM), else for all. */
-function contextNamed(
+export function contextNamed(
   name: string,
   { platform, options }: { platform: Platform; options: PlanOptions },
 ): InputRef | undefined {

@@ -59,6 +59,10 @@ export type TransferSource =
       readonly pattern: string;
     }
   | { readonly kind: 'inline'; readonly name: string; readonly content: string }
+  | RemoteSource;
+
+/** A source that ADD fetches. */
+export type RemoteSource =
   | { readonly kind: 'http'; readonly url: string; readonly filename: string }
   | { readonly kind: 'git'; readonly url: string };
 

@@ -46,7 +46,8 @@ export interface LookUpResult {
 export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
   const { state, step } = request;
   const inputs = await definitionInputs(context, request);
-  const parts = partsOf(request, { parent: state.key, inputs: inputs.parts });
+  const { epoch } = context.options;
+  const parts = partsOf(request, { parent: state.key, inputs: inputs.parts, epoch });
   const key = keyOf(parts);
   const found = step.noCache ? undefined : await findRecord(context, key);
   if (found !== undefined) {
@@ -56,7 +57,7 @@ export async function lookUp(context: SolverContext, request: StepRequest): Prom
   }
   // Only what is read from stages and images has a second, looser identity: its bytes.
   const byContent = await contentInputs(context, request);
-  const contentParts = partsOf(request, { parent: state.key, inputs: byContent.parts });
+  const contentParts = partsOf(request, { parent: state.key, inputs: byContent.parts, epoch });
   const keys = [
     { key, parts },
     { key: keyOf(contentParts), parts: contentParts },
@@ -178,9 +179,9 @@ function plain({ diffId, tarSize, created, blob, form }: SettledLayer): CacheRec
 
 function partsOf(
   { step, plan }: StepRequest,
-  { parent, inputs }: { parent: string; inputs: readonly KeyPart[] },
+  { parent, inputs, epoch }: { parent: string; inputs: readonly KeyPart[]; epoch: number | undefined },
 ): KeyPart[] {
-  const context = { parent, platform: plan.platform };
+  const context = { parent, platform: plan.platform, epoch };
   switch (step.kind) {
     case 'run':
       return runKeyParts(step, { ...context, inputs });

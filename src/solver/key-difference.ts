@@ -91,6 +91,7 @@ const WRITTEN: Readonly<Record<string, readonly [CacheDifference['part'], string
   cwd: ['option', 'WORKDIR'],
   user: ['option', 'USER'],
   network: ['option', 'the network'],
+  epoch: ['option', 'SOURCE_DATE_EPOCH'],
   chown: ['option', '--chown'],
   chmod: ['option', '--chmod'],
   exclude: ['option', '--exclude'],

@@ -2,10 +2,10 @@
  * What is better fetched before the namespace is entered: inside, the user seems to be root, and ssh would look for its
  * keys and settings in root's home.
  */
+import { gitRefOf } from '../dockerfile/remote-source.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { Plan } from '../plan/plan.ts';
 import { inputsOf } from '../plan/step.ts';
-import { gitSourceOf } from './remote-files.ts';
 import type { RemoteSources } from './remote-sources.ts';
 
 /** Opens every named context of the plans, and checks out every repository that is reached by ssh. */
@@ -28,8 +28,7 @@ export async function prefetch(
       if (step.kind !== 'transfer') continue;
       for (const source of step.sources) {
         if (source.kind !== 'git' || /^(?:https?|git):\/\//.test(source.url)) continue;
-        const checkout = remote.checkout(gitSourceOf(step, source.url));
-        work.push(checkout);
+        work.push(remote.checkout(gitRefOf(source.url, step)));
       }
     }
   }

@@ -1,18 +1,16 @@
 /** Remote sources of ADD: downloads and git repositories as file trees to place files from. */
 
 import { DirectoryTree } from '../context/directory-tree.ts';
+import { gitRefOf } from '../dockerfile/remote-source.ts';
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
-import { type GitRef, parseGitRef } from '../plan/remote-source.ts';
-import type { TransferSource, TransferStep } from '../plan/step.ts';
+import type { RemoteSource, TransferStep } from '../plan/step.ts';
 import { toByteString } from '../system/byte-path.ts';
 import type { RemoteFile } from './remote-sources.ts';
 import { type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
 import { patternSet } from './step-sources.ts';
-
-export type RemoteSource = Extract<TransferSource, { kind: 'http' | 'git' }>;
 
 interface RemoteRequest {
   readonly step: TransferStep;
@@ -29,7 +27,7 @@ export function remoteIdentity(context: SolverContext, { step, source }: RemoteR
       const digest = checksum || (await remote.file(source.url, undefined)).digest;
       return JSON.stringify(['http', source.filename, digest]);
     }
-    const git = gitSourceOf(step, source.url);
+    const git = gitRefOf(source.url, step);
     const { commit } = await remote.commit(git);
     return JSON.stringify(['git', commit, git.subdir ?? '', git.keepGitDir ?? false, git.submodules ?? true]);
   });
@@ -43,8 +41,8 @@ export function fetchRemote(context: SolverContext, { step, source }: RemoteRequ
       const file = await remote.file(source.url, step.checksum || undefined);
       return fileMatch(toByteString(source.filename), file, context.store.blobs.path(file.digest));
     }
-    const root = await remote.checkout(gitSourceOf(step, source.url));
-    const tree = new DirectoryTree(toByteString(root), { clock });
+    const { directory } = await remote.checkout(gitRefOf(source.url, step));
+    const tree = new DirectoryTree(toByteString(directory), { clock });
     const [match] = selectSource(tree, '/', {
       place: 'the repository',
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
@@ -56,17 +54,6 @@ export function fetchRemote(context: SolverContext, { step, source }: RemoteRequ
   });
 }
 
-/** The repository an ADD names; its own flags go before what the address says. */
-export function gitSourceOf(step: TransferStep, url: string): GitRef {
-  const parsed = parseGitRef(url);
-  const { checksum, keepGitDir } = step;
-  return {
-    ...parsed,
-    keepGitDir: keepGitDir ?? parsed.keepGitDir,
-    checksum: checksum === undefined || checksum === '' ? parsed.checksum : checksum,
-  };
-}
-
 async function placed<T>(step: TransferStep, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -75,9 +62,9 @@ async function placed<T>(step: TransferStep, work: () => Promise<T>): Promise<T>
   }
 }
 
-/** A file as the only one of a tree. Its mode is what BuildKit gives downloads. */
-function fileMatch(name: string, { digest, size, mtime }: RemoteFile, blob: string): SourceMatch {
-  const entry: Entry = { path: name, type: 'file', mode: 0o600, uid: 0, gid: 0, mtime, size };
+/** A file as the only one of a tree. Its mode, and its time where the server gives none, are those of BuildKit. */
+function fileMatch(name: string, { digest, size, modified = 0 }: RemoteFile, blob: string): SourceMatch {
+  const entry: Entry = { path: name, type: 'file', mode: 0o600, uid: 0, gid: 0, mtime: modified, size };
   const tree: FileTree = {
     lstat: (path) => (path === name ? entry : undefined),
     list: (path) => (path === '' ? [name] : []),

@@ -4,8 +4,9 @@
  */
 import { rmSync } from 'node:fs';
 import { type Download, lastModified, receiveFile } from '../context/download.ts';
-import { checkoutGit, type GitSource, resolveGit } from '../context/git-checkout.ts';
-import { BuildError } from '../errors.ts';
+import { type Checkout, checkoutGit, resolveGit } from '../context/git-checkout.ts';
+import type { GitRef } from '../dockerfile/remote-source.ts';
+import { BugError, BuildError } from '../errors.ts';
 import type { Digest } from '../image/descriptor.ts';
 import type { DownloadRecord } from '../store/download-store.ts';
 import type { Store } from '../store/store.ts';
@@ -15,17 +16,17 @@ export interface RemoteFile {
   readonly kind: 'file';
   readonly digest: Digest;
   readonly size: number;
-  /** Seconds since 1970. */
-  readonly mtime: number;
+  /** Last-Modified in seconds since 1970; undefined when the server did not say. */
+  readonly modified: number | undefined;
 }
 
 /** Files of a commit. */
 export interface RemoteCheckout {
   readonly kind: 'checkout';
   readonly commit: string;
-  /** Absolute; undefined as long as only the commit is known. */
-  readonly directory?: string | undefined;
   readonly ref?: string | undefined;
+  /** Undefined as long as only the commit is known. */
+  readonly files?: Checkout | undefined;
 }
 
 export type Fetched = RemoteFile | RemoteCheckout;
@@ -66,9 +67,8 @@ export class RemoteSources {
     const known = checksum as Digest | undefined;
     if (known?.startsWith('sha256:') === true && blobs.has(known)) {
       const record = this.#options.store.downloads.get(url);
-      const mtime = record?.digest === known ? record.mtime : undefined;
       // Without a record the file's time is not known; only the server can say it.
-      if (mtime !== undefined) return { kind: 'file', digest: known, size: blobs.size(known) ?? 0, mtime };
+      if (record?.digest === known) return fileOf(record);
     }
     const fetched = await this.#once(`file ${checksum ?? ''} ${url}`, () => this.#fetchFile(url, checksum));
     if (fetched.kind === 'file') return fetched;
@@ -76,7 +76,7 @@ export class RemoteSources {
   }
 
   /** The commit a repository's ref stands for, without its files. Throws COPY_GIT and COPY_CHECKSUM. */
-  async commit(source: GitSource): Promise<RemoteCheckout> {
+  async commit(source: GitRef): Promise<RemoteCheckout> {
     const fetched = await this.#once(gitKey(source), async () => {
       const { commit, ref } = await resolveGit(source, this.#tools(source));
       return { kind: 'checkout', commit, ref };
@@ -85,22 +85,19 @@ export class RemoteSources {
     throw new BuildError('COPY_GIT', `${this.#options.redact(source.remote)} is no repository`);
   }
 
-  /** Directory with the files of a repository at its ref. Throws COPY_GIT and COPY_CHECKSUM. */
-  async checkout(source: GitSource): Promise<string> {
-    const { commit, ref, directory } = await this.commit(source);
-    if (directory !== undefined) return directory;
+  /** The files of a repository at its ref. Throws COPY_GIT and COPY_CHECKSUM. */
+  async checkout(source: GitRef): Promise<Checkout> {
+    const { commit, ref } = await this.commit(source);
     const fetched = await this.#once(`files ${gitKey(source)}`, async () => {
-      const empty = this.#options.makeDirectory('git');
-      const root = await checkoutGit(
-        { source, commit: { commit, ref }, directory: empty },
-        this.#tools(source),
-      );
-      return { kind: 'checkout', commit, ref, directory: root };
+      const directory = this.#options.makeDirectory('git');
+      const files = await checkoutGit({ source, commit: { commit, ref }, directory }, this.#tools(source));
+      return { kind: 'checkout', commit, ref, files };
     });
-    return fetched.kind === 'checkout' ? (fetched.directory ?? '') : '';
+    if (fetched.kind === 'checkout' && fetched.files !== undefined) return fetched.files;
+    throw new BugError(`no files were checked out of ${this.#options.redact(source.remote)}`);
   }
 
-  #tools({ remote }: GitSource): Parameters<typeof resolveGit>[1] {
+  #tools({ remote }: GitRef): Parameters<typeof resolveGit>[1] {
     const { env, signal, gitLogin } = this.#options;
     return { env, signal, code: 'COPY_GIT', authorization: gitLogin(remote) };
   }
@@ -129,7 +126,7 @@ export class RemoteSources {
     });
     if (response.status === 304 && usable !== undefined) {
       response.body.destroy();
-      return { kind: 'file', digest: usable.digest, size: usable.size, mtime: usable.mtime };
+      return fileOf(usable);
     }
     if (response.status < 200 || response.status > 299) {
       response.body.destroy();
@@ -137,13 +134,8 @@ export class RemoteSources {
     }
     const file = await this.#receive(url, { response, checksum });
     const { etag, 'last-modified': modified } = response.headers;
-    store.downloads.put(url, {
-      digest: file.digest,
-      size: file.size,
-      mtime: file.mtime,
-      etag,
-      lastModified: modified,
-    });
+    const { digest, size } = file;
+    store.downloads.put(url, { digest, size, etag, lastModified: modified });
     return file;
   }
 
@@ -176,11 +168,15 @@ export class RemoteSources {
       );
     }
     store.blobs.adopt(path, digest);
-    return { kind: 'file', digest, size, mtime: lastModified(response.headers['last-modified']) };
+    return fileOf({ digest, size, lastModified: response.headers['last-modified'] });
   }
 }
 
-function gitKey({ remote, ref, subdir, checksum, keepGitDir, submodules }: GitSource): string {
+function fileOf({ digest, size, lastModified: header }: DownloadRecord): RemoteFile {
+  return { kind: 'file', digest, size, modified: lastModified(header) };
+}
+
+function gitKey({ remote, ref, subdir, checksum, keepGitDir, submodules }: GitRef): string {
   return `git ${JSON.stringify([remote, ref, subdir, checksum, keepGitDir, submodules])}`;
 }
 

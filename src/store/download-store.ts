@@ -8,8 +8,6 @@ export interface DownloadRecord {
   /** The bytes are a blob of the store while nothing has pruned it. */
   readonly digest: Digest;
   readonly size: number;
-  /** Seconds since 1970. */
-  readonly mtime: number;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
 }

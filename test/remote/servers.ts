@@ -129,13 +129,17 @@ export interface Commits {
  * A bare repository DIRECTORY/NAME.git of two commits. The first, tagged v1 (annotated) and branch old, has app/a and a
  * Dockerfile that copies all; the second, HEAD, adds app/b.
  */
-export function makeRepository(directory: string, name: string): Commits {
+export function makeRepository(
+  directory: string,
+  name: string,
+  dockerfile = 'FROM scratch\nCOPY . /all/\n',
+): Commits {
   const script = `
     export HOME="$1" GIT_AUTHOR_DATE="2024-01-02T03:04:05Z" GIT_COMMITTER_DATE="2024-01-02T03:04:05Z"
     git init -q -b main "$1/work" && cd "$1/work"
     git config user.name n && git config user.email n@example.com
     mkdir app && echo a > app/a && chmod 755 app/a && ln -s a app/link
-    printf 'FROM scratch\\nCOPY . /all/\\n' > Dockerfile && printf 'all\\n' > .dockerignore
+    printf '%s' "$3" > Dockerfile && printf 'all\\n' > .dockerignore
     printf 'FROM scratch\\nCOPY . /sub/\\n' > app/Dockerfile
     git add -A && git commit -qm first && git tag -a v1 -m v1 && git branch old
     echo b > app/b && git add -A && git commit -qm second
@@ -143,6 +147,8 @@ export function makeRepository(directory: string, name: string): Commits {
     git rev-parse HEAD~1 HEAD && cd / && rm -rf "$1/work"
     chmod -R a+rX "$1/$2.git"
   `;
-  const [first = '', second = ''] = run('sh', ['-euc', script, 'sh', directory, name]).trim().split('\n');
+  const [first = '', second = ''] = run('sh', ['-euc', script, 'sh', directory, name, dockerfile])
+    .trim()
+    .split('\n');
   return { first, second };
 }

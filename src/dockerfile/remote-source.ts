@@ -22,6 +22,7 @@ export function isHttpSource(source: string): boolean {
   return /^https?:\/\//.test(source) && !isGitSource(source);
 }
 
+/** A repository, and what of it is meant. */
 export interface GitRef {
   /** What git fetches from, without fragment and query. */
   readonly remote: string;
@@ -29,9 +30,26 @@ export interface GitRef {
   readonly ref?: string | undefined;
   /** Directory inside the repository that is taken as the root. */
   readonly subdir?: string | undefined;
+  /** A commit, or the beginning of one, that the ref must stand for. */
   readonly checksum?: string | undefined;
   readonly keepGitDir?: boolean | undefined;
   readonly submodules?: boolean | undefined;
+}
+
+/** The repository an ADD names; its own flags go before what the address says. Throws COPY_GIT as `parseGitRef`. */
+export function gitRefOf(
+  address: string,
+  {
+    checksum,
+    keepGitDir,
+  }: { readonly checksum?: string | undefined; readonly keepGitDir?: boolean | undefined },
+): GitRef {
+  const parsed = parseGitRef(address);
+  return {
+    ...parsed,
+    keepGitDir: keepGitDir ?? parsed.keepGitDir,
+    checksum: checksum === undefined || checksum === '' ? parsed.checksum : checksum,
+  };
 }
 
 /**
