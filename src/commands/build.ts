@@ -3,10 +3,12 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../actions/build-request.ts';
 import { BuildScratch } from '../actions/build-scratch.ts';
+import type { KeepStorage } from '../actions/prune-store.ts';
 import { formatPlatform } from '../image/platform.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
 import { toBuildRequest } from './build-options.ts';
+import { keepStorage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
 import { runCheck } from './run-check.ts';
 
@@ -140,6 +142,7 @@ export default class Build extends KilnCommand {
     const emit = createEmitter({ reporter, now });
     const began = now();
     const root = this.storeRoot(flags.root);
+    const keep = keepStorage(env['KILN_KEEP_STORAGE']);
     const scratch = new BuildScratch(root);
     try {
       const request = await toBuildRequest(flags, { context: args.context, root, scratch, signal });
@@ -172,6 +175,8 @@ export default class Build extends KilnCommand {
       });
       reporter.close();
       this.#report(result, flags);
+      // A build that made nothing does not make the store grow.
+      if (cached < steps) await this.#trim(root, { keep, verbose: flags.verbose, signal, killSignal });
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;
       emit(failureEvent(reason, now() - began));
@@ -182,6 +187,19 @@ export default class Build extends KilnCommand {
     } finally {
       scratch.close();
     }
+  }
+
+  /** Trims the build cache when that is due; the result is out already. */
+  async #trim(
+    root: string,
+    options: { keep: KeepStorage; verbose: boolean; signal: AbortSignal; killSignal: AbortSignal },
+  ): Promise<void> {
+    const { keep, verbose, ...signals } = options;
+    const { trimStore } = await import('../actions/prune-store.ts');
+    const report = await trimStore(root, { keep, now: Date.now() }, { env: process.env, ...signals });
+    if (report === undefined || !verbose) return;
+    const { formatSize } = await import('../format/units.ts');
+    process.stderr.write(`trimmed the build cache by ${formatSize(report.reclaimed)} (KILN_KEEP_STORAGE)\n`);
   }
 
   /** Result files, and the image ID on standard output unless a tar went there. */

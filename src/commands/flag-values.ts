@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import type { KeepStorage } from '../actions/prune-store.ts';
 import { parseByteSize } from '../dockerfile/byte-size.ts';
 import { splitCsv } from '../dockerfile/csv.ts';
 import { BuildError, type ErrorCode, messageOf } from '../errors.ts';
@@ -146,4 +147,10 @@ export function epochFlag(text: string | undefined): number | undefined {
     `SOURCE_DATE_EPOCH must be whole seconds since 1970, not "${text}"`,
     'For example: $(git log -1 --format=%ct).',
   );
+}
+
+/** KILN_KEEP_STORAGE: a size such as 20GB, or "unlimited". Throws USAGE_SIZE. */
+export function keepStorage(text: string | undefined): KeepStorage {
+  if (text === undefined || text === '') return 'default';
+  return /^(?:unlimited|off|none)$/i.test(text) ? 'unlimited' : parseSize('KILN_KEEP_STORAGE', text);
 }

@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags';
+import { parseDuration } from '../dockerfile/duration.ts';
+import { messageOf } from '../errors.ts';
 import { formatSize } from '../format/units.ts';
-import type { GarbageReport } from '../store/collect-garbage.ts';
 import { parseSize, usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
 
@@ -9,14 +10,17 @@ export default class Prune extends KilnCommand {
     'Remove from the local store what no image, no container and no cache record needs.';
 
   static override flags = {
-    all: Flags.boolean({ char: 'a', description: 'remove the build cache as well, and unpacked layers' }),
+    all: Flags.boolean({
+      char: 'a',
+      description: 'remove the build cache as well: records, unpacked layers, cache mounts',
+    }),
     containers: Flags.boolean({
       description: 'remove stopped containers as well, with what they have written',
     }),
     force: Flags.boolean({ char: 'f', description: 'accepted for habit; nothing is asked', hidden: true }),
     filter: Flags.string({
       description:
-        'until=24h: remove cache records that were not used for so long, containers that ended before',
+        'until=24h: remove records and cache mounts that were not used for so long, containers that ended before',
       multiple: true,
       multipleNonGreedy: true,
     }),
@@ -31,10 +35,7 @@ export default class Prune extends KilnCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Prune);
     const { signal, killSignal } = this.interruption();
-    const [{ Store }, { enterNamespace }] = await Promise.all([
-      import('../store/store.ts'),
-      import('../executor/namespace.ts'),
-    ]);
+    const { pruneStore } = await import('../actions/prune-store.ts');
     const root = this.storeRoot(flags.root);
     const ages = (flags.filter ?? []).map(parseUntil);
     const keep = flags['keep-storage'];
@@ -46,13 +47,7 @@ export default class Prune extends KilnCommand {
       dryRun: flags['dry-run'],
       now: Date.now(),
     };
-    Store.open(root);
-    const report = await enterNamespace<GarbageReport>({
-      payload: { task: 'prune', root, options },
-      env: { ...process.env },
-      signal,
-      killSignal,
-    });
+    const report = await pruneStore(root, options, { env: process.env, signal, killSignal });
     if (flags.format === 'json') {
       process.stdout.write(`${JSON.stringify({ ...report, dryRun: options.dryRun })}\n`);
       return;
@@ -65,20 +60,18 @@ export default class Prune extends KilnCommand {
   }
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** until=1h30m as milliseconds. Throws USAGE_FILTER. */
 function parseUntil(text: string): number {
-  const span = /^until=((?:\d+(?:\.\d+)?[smhd])+)$/.exec(text)?.[1];
-  if (span === undefined) {
+  try {
+    if (!text.startsWith('until=')) throw new Error('there is only until=');
+    // Days are no unit of Go's, but of everybody else's.
+    const hours = text.slice(6).replaceAll(/([\d.]+)d/g, (_, days) => `${Number(days) * 24}h`);
+    return parseDuration(hours) / 1e6;
+  } catch (error) {
     throw usage(
       'USAGE_FILTER',
-      `--filter ${text}: is no filter of prune`,
+      `--filter ${text}: is no filter of prune: ${messageOf(error)}`,
       'Write until=24h, or another time in s, m, h or d.',
     );
   }
-  let total = 0;
-  for (const [, count, unit = 's'] of span.matchAll(/([\d.]+)([smhd])/g))
-    total += Number(count) * (UNITS[unit] ?? 0);
-  return total;
 }

@@ -3,13 +3,22 @@
  * `shared` is one directory for all, `locked` is one at a time, `private` takes another directory while one is in use.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { cleanPath } from '../dockerfile/ignore.ts';
 import type { CacheMount } from '../dockerfile/run-mount.ts';
 import { copyTree } from '../layer/copy-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
-import { makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
+import { makeDirectories, randomName, removeTree, touch, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
 import type { SolverContext } from './solver-context.ts';
 
@@ -57,18 +66,23 @@ async function take(
   place: string,
   sharing: CacheMount['sharing'],
 ): Promise<number | undefined> {
-  makeDirectories(place, 0o755);
-  const fd = openSync(join(place, 'lock'), 'a');
-  const kind = sharing === 'shared' ? 'shared' : 'exclusive';
-  while (!lockFile(fd, kind, false)) {
-    if (sharing === 'private') {
-      closeSync(fd);
-      return undefined;
+  const path = join(place, 'lock');
+  for (;;) {
+    makeDirectories(place, 0o755);
+    const fd = openSync(path, 'a');
+    const kind = sharing === 'shared' ? 'shared' : 'exclusive';
+    while (!lockFile(fd, kind, false)) {
+      if (sharing === 'private') {
+        closeSync(fd);
+        return undefined;
+      }
+      context.signal.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
-    context.signal.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    // Its last use orders caches when the store is trimmed. A prune may have taken it away before the lock was had.
+    if (touch(path) && statSync(path).ino === fstatSync(fd).ino) return fd;
+    closeSync(fd);
   }
-  return fd;
 }
 
 function create(

@@ -2,6 +2,8 @@
  * `kiln prune`: mark and sweep. Roots are the entries of index.json and, unless all is to go, the cache records; what
  * a living process has made or used since its session began stays whatever leads to it. Marking and sweeping happen
  * under the index lock, in which no session opens and no name changes; slow removal happens after it, in a session.
+ * Directories (snapshots, cache mounts, leftovers) may hold files of many owners, so only who is root over them, or
+ * inside the namespace, removes them; everything else takes no privilege.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +11,7 @@ import { systemErrorCode } from '../errors.ts';
 import { type ChainId, hexOf } from '../image/descriptor.ts';
 import { type CacheEntry, chainFinder, listCache } from './cache-entries.ts';
 import { LiveSet } from './live-set.ts';
+import { listMounts, whileUnused } from './mount-list.ts';
 import type { Session, Store } from './store.ts';
 import { treeSize } from './tree-size.ts';
 
@@ -23,12 +26,16 @@ export interface GarbageOptions {
   readonly containers: boolean;
   /** Only says what would go. */
   readonly dryRun: boolean;
+  /** Directories stay, as outside the namespace. */
+  readonly leaveTrees?: boolean;
+  /** What was used within this time stays even above keepStorage; milliseconds. */
+  readonly grace?: number | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 export interface Garbage {
-  readonly kind: 'record' | 'blob' | 'layer' | 'snapshot' | 'container' | 'leftover';
+  readonly kind: 'record' | 'blob' | 'layer' | 'snapshot' | 'mount' | 'container' | 'leftover';
   readonly name: string;
   readonly size: number;
 }
@@ -36,6 +43,8 @@ export interface Garbage {
 export interface GarbageReport {
   readonly removed: readonly Garbage[];
   readonly reclaimed: number;
+  /** False when the size of something could not be measured from outside the namespace. */
+  readonly measured: boolean;
   /** Other processes are at work on the store: what they may need was kept. */
   readonly busy: boolean;
 }
@@ -43,17 +52,28 @@ export interface GarbageReport {
 /** While anybody is at work, what is younger than this stays in any case. */
 const GRACE_MS = 600_000;
 
-/** Collects garbage. Call inside the namespace: snapshots and leftovers belong to many owners. */
+/** Kinds that are directories. */
+const TREES: ReadonlySet<Garbage['kind']> = new Set(['snapshot', 'mount', 'container', 'leftover']);
+
+/** True when something of the report is a directory, which may take the namespace to remove. */
+export function hasTrees({ removed }: GarbageReport): boolean {
+  return removed.some(({ kind }) => TREES.has(kind));
+}
+
+/** Collects garbage. Without `leaveTrees`, call it as root or inside the namespace. */
 export function collectGarbage(store: Store, options: GarbageOptions): GarbageReport {
   const session = store.openSession();
   try {
     const garbage = store.names.locked('exclusive', () => new Collection(store, session, options).sweep());
-    const removed = garbage.map(({ path, ...found }) => ({
-      ...found,
-      size: found.size ?? treeSize(path).size,
-    }));
+    let measured = true;
+    const removed = garbage.map(({ path, ...found }): Garbage => {
+      if (found.size !== undefined) return { ...found, size: found.size };
+      const tree = treeSize(path);
+      measured &&= tree.complete;
+      return { ...found, size: tree.size };
+    });
     const reclaimed = removed.reduce((sum, { size }) => sum + size, 0);
-    return { removed, reclaimed, busy: store.oldestSession({ except: session }) !== undefined };
+    return { removed, reclaimed, measured, busy: store.oldestSession({ except: session }) !== undefined };
   } finally {
     session.close();
   }
@@ -89,7 +109,8 @@ class Collection {
 
   sweep(): readonly Found[] {
     this.#sweepContainers();
-    this.#sweepRecords();
+    this.#sweepCache();
+    this.#sweepFileDigests();
     this.#sweepSnapshots();
     this.#sweepFolder('layers', ({ layers }) => layers);
     this.#sweepFolder(join('cache', 'trees'), ({ fileLists }) => fileLists);
@@ -112,30 +133,38 @@ class Collection {
     }
   }
 
-  /** Marks everything on the way: which records stay decides what is reachable. */
-  #sweepRecords(): void {
-    const { all, maxAge, keepStorage, now } = this.#options;
+  /** Marks everything on the way: which records stay decides what is reachable. Cache mounts go by the same rules. */
+  #sweepCache(): void {
+    const { all, keepStorage } = this.#options;
     const { entries, broken } = listCache(this.#store);
-    const limited = maxAge !== undefined || keepStorage !== undefined;
     for (const entry of this.#store.names.entries()) this.#live.markImage(entry, { derived: !all });
     const chainOf = chainFinder(entries);
+    const records = entries.map((entry) => ({ ...entry, young: this.#isYoung(entry.path), entry }));
+    const mounts = listMounts(this.#store).map((mount) => ({ ...mount, young: false, entry: undefined }));
     let bytes = 0;
-    let full = false;
-    for (const entry of entries) {
-      const young = this.#isYoung(entry.path);
-      if (!young && all && !limited) {
-        this.#remove('record', entry.path);
-        continue;
+    // Oldest last: a layer counts for the record that used it last.
+    for (const item of [...records, ...mounts].sort((a, b) => b.lastUse - a.lastUse)) {
+      const { entry, path, young } = item;
+      const chain = entry === undefined ? undefined : chainOf(entry);
+      if (keepStorage !== undefined) {
+        bytes +=
+          entry === undefined ? treeSize(path).size : addedSize(this.#store, this.#live, { entry, chain });
       }
-      const chain = chainOf(entry);
-      // Oldest last: a layer counts for the record that used it last.
-      if (keepStorage !== undefined) bytes += addedSize(this.#store, this.#live, { entry, chain });
-      full ||= keepStorage !== undefined && bytes > keepStorage;
-      const old = maxAge !== undefined && now - entry.lastUse > maxAge;
-      if (!young && (full || old)) this.#remove('record', entry.path);
+      const goes = !young && this.#goes(item.lastUse, bytes);
+      if (entry === undefined) {
+        if (goes) whileUnused(item, () => this.#remove('mount', path));
+      } else if (goes) this.#remove('record', path);
       else this.#live.markEntry(entry, chain);
     }
     for (const path of broken) if (!this.#isYoung(path)) this.#remove('record', path);
+  }
+
+  /** Whether something of the cache goes; `bytes` is the size of what was used since, and its own. */
+  #goes(lastUse: number, bytes: number): boolean {
+    const { all, maxAge, keepStorage, grace = 0, now } = this.#options;
+    if (maxAge === undefined && keepStorage === undefined) return all;
+    const full = keepStorage !== undefined && bytes > keepStorage && now - lastUse >= grace;
+    return full || (maxAge !== undefined && now - lastUse > maxAge);
   }
 
   #sweepSnapshots(): void {
@@ -146,8 +175,8 @@ class Collection {
     for (const chain of readdirSync(chains)) {
       const link = join(chains, chain);
       const name = readFileSync(link, 'utf8').trim();
-      const keeps = there.has(name) && (this.#live.chains.has(chain) || this.#isYoung(link));
-      if (keeps) named.add(name);
+      const isLive = this.#live.chains.has(chain) || this.#isYoung(link);
+      if (there.has(name) && (isLive || this.#options.leaveTrees === true)) named.add(name);
       else if (!this.#options.dryRun) rmSync(link, { force: true });
     }
     for (const name of there) {
@@ -164,6 +193,18 @@ class Collection {
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       if (!live.has(name.slice(0, 64)) && !this.#isYoung(path)) this.#remove(kind, path);
+    }
+  }
+
+  /** Memories of digests that were read long ago, or all of them: they are made again when a context is. */
+  #sweepFileDigests(): void {
+    const cache = join(this.#store.root, 'cache');
+    for (const name of readdirSync(cache)) {
+      const path = join(cache, name);
+      if (!name.startsWith('files-') || this.#isYoung(path)) continue;
+      const { mtimeMs } = lstatSync(path);
+      // They are small: the limit on storage is not for them.
+      if (this.#goes(mtimeMs, 0)) this.#remove('record', path);
     }
   }
 
@@ -198,13 +239,15 @@ class Collection {
   /** False when it cannot go now. */
   #remove(kind: Garbage['kind'], path: string): boolean {
     const name = path.slice(path.lastIndexOf('/') + 1);
+    const isTree = TREES.has(kind) && lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (isTree && this.#options.leaveTrees === true) return false;
     if (this.#options.dryRun) {
       this.#found.push({ kind, name, path });
     } else if (kind === 'container') {
       const trash = this.#session.draft('trash');
       if (!this.#store.containers.take(path, trash, { wait: false })) return false;
       this.#found.push({ kind, name, path: trash });
-    } else if (kind === 'snapshot' || kind === 'leftover') {
+    } else if (isTree) {
       // Out of reach at once; removed with the session, when nobody waits for the lock any more.
       const trash = this.#session.draft('trash');
       try {
@@ -235,7 +278,8 @@ function addedSize(
   }
   if (chain !== undefined && !live.chains.has(hexOf(chain))) {
     const directory = store.layers.peekSnapshot(chain);
-    if (directory !== undefined) size += treeSize(directory).size;
+    // What a layer unpacks to is about as large as its tar; counting its files would take long.
+    if (directory !== undefined) size += store.blobs.size(entry.digest) ?? treeSize(directory).size;
   }
   return size;
 }

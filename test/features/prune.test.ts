@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOTLESS, type Variant, Workspace } from '../helpers/workspace.ts';
@@ -43,8 +43,16 @@ describe.each([ROOTLESS, AS_ROOT])('as $user', (variant) => {
       .trim()
       .split('\n')
       .map((row) => JSON.parse(row));
-    expect(rows.map(({ TotalCount }) => TotalCount)).toMatchObject([1, 0, expect.any(Number), 4, 3, 0]);
-    expect(rows[3].Size).toBeGreaterThan(500_000);
+    expect(rows.map(({ TotalCount }) => TotalCount)).toMatchObject([
+      1,
+      0,
+      expect.any(Number),
+      4,
+      3,
+      0,
+      expect.any(Number),
+    ]);
+    expect(rows[3].SizeBytes).toBeGreaterThan(500_000);
   });
 });
 
@@ -68,4 +76,76 @@ test('builds with prunes between and beside them all end with whole images', asy
       `oci:${target}:a`,
     ]);
   }
+});
+
+const MOUNTED =
+  'ARG BASE\nFROM $BASE\nRUN --mount=type=cache,target=/cache,id=big head -c 300000 /dev/zero > /cache/f; echo x > /cache/g; chown 77 /cache/g\n';
+
+test('prune enters no namespace when only files are to go, and takes cache mounts with --all', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.write('f', '1');
+  await ok(work, ['build', '-q', '-f', work.write('Dockerfile', 'FROM scratch\nCOPY f /f\n'), work.context]);
+  const traced = async (...args: string[]): Promise<boolean> => {
+    const log = work.fresh('strace');
+    // Under strace newuidmap has no privilege, so that what enters a namespace fails, and changes nothing.
+    const result = await work.kiln(args, { wrapper: ['strace', '-f', '-e', 'trace=execve', '-o', log] });
+    expect(result.exitCode === 0, result.stderr).toBe(!result.stderr.includes('HOST_ID_MAP'));
+    return readFileSync(log, 'utf8').includes('newuidmap');
+  };
+  expect(await traced('prune', '--all', '--dry-run')).toBe(false);
+  expect(await traced('prune', '--all')).toBe(false);
+  expect(readdirSync(join(work.home, 'blobs/sha256'))).toEqual([]);
+  const built = await work.tryBuild(MOUNTED);
+  expect(built.exitCode, built.stderr).toBe(0);
+  const mounts = async (): Promise<{ Name: string; SizeBytes: number; LastUsed: string }[]> => {
+    const rows = (await ok(work, ['df', '-v', '--format', 'json']))
+      .trim()
+      .split('\n')
+      .map((row) => JSON.parse(row));
+    return rows[5].Items;
+  };
+  expect(await mounts()).toMatchObject([
+    { Name: 'big', SizeBytes: 300_002 + 'big'.length, LastUsed: expect.stringContaining('seconds ago') },
+  ]);
+  await ok(work, ['prune']);
+  await ok(work, ['prune', '--filter', 'until=1h']);
+  expect(await mounts()).toHaveLength(1);
+  expect(await ok(work, ['prune', '--all', '--dry-run'])).toMatch(
+    /^Would remove:\n[\s\S]*mount [0-9a-f]{32} \(300kB\)/m,
+  );
+  expect(await traced('prune', '--all')).toBe(true);
+  await ok(work, ['prune', '--all']);
+  expect(await mounts()).toEqual([]);
+  for (const folder of ['blobs/sha256', 'snapshots', 'chains', 'layers', 'mounts', 'tmp']) {
+    expect(readdirSync(join(work.home, folder)), folder).toEqual([]);
+  }
+});
+
+describe.each([ROOTLESS, AS_ROOT])('as $user', (variant) => {
+  test('a build trims the cache that has outgrown its limit, when it is due', async () => {
+    const work = new Workspace(variant);
+    work.shell('head -c 3000000 /dev/urandom > f');
+    const build = async (n: number, limit: string): Promise<string> => {
+      const env = { KILN_KEEP_STORAGE: limit };
+      const built = await work.tryBuild(`ARG BASE\nFROM $BASE\nRUN echo ${n} > /n\nCOPY f /f${n}\n`, {
+        args: ['-v'],
+        env,
+      });
+      expect(built.exitCode, built.stderr).toBe(0);
+      return built.stderr;
+    };
+    for (const n of [1, 2, 3]) await build(n, 'unlimited');
+    expect(await build(4, '1GB')).not.toContain('trimmed');
+    // It has just been looked at.
+    expect(await build(5, '10MB')).not.toContain('trimmed');
+    rmSync(join(work.home, 'trimmed'));
+    // Nothing was made: no look either.
+    expect(await build(5, '10MB')).not.toContain('trimmed');
+    expect(existsSync(join(work.home, 'trimmed'))).toBe(false);
+    expect(await build(6, '10MB')).toMatch(/trimmed the build cache by \d/);
+    expect((await build(6, '10MB')).match(/\bCACHED\b/g), 'what was used last is there').toHaveLength(2);
+    expect((await build(1, 'unlimited')).match(/\bCACHED\b/g) ?? []).toHaveLength(0);
+    const wrong = await work.tryBuild('FROM scratch\n', { env: { KILN_KEEP_STORAGE: 'much' } });
+    expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('USAGE_SIZE') });
+  });
 });

@@ -1,4 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -6,6 +16,7 @@ import { type Digest, digestOf, hexOf, MEDIA_TYPE } from '../../src/image/descri
 import { encodeDocument, makeManifest } from '../../src/image/manifest.ts';
 import { collectGarbage, type GarbageOptions } from '../../src/store/collect-garbage.ts';
 import { Store } from '../../src/store/store.ts';
+import { lockFile } from '../../src/system/libc.ts';
 
 const DAY = 86_400_000;
 
@@ -89,7 +100,7 @@ test('a dry run names the same and removes nothing', () => {
   const store = openStore();
   addRecord(store, 'step');
   const { removed, reclaimed } = prune(store, { all: true, dryRun: true });
-  expect(prune(store, { all: true })).toEqual({ removed, reclaimed, busy: false });
+  expect(prune(store, { all: true })).toMatchObject({ removed, reclaimed, busy: false });
 });
 
 test('until takes old records, keep-storage all but the ones used last', () => {
@@ -181,4 +192,58 @@ test('a record whose layer came as a blob stays while the blob is there, and kee
   expect(store.records.get(key)?.layer).toEqual(layer);
   rmSync(store.blobs.path(digest));
   expect(prune(store).removed).toMatchObject([{ kind: 'record', name: hexOf(key) }]);
+});
+
+function addMount(store: Store, name: string, daysOld: number): string {
+  const path = join(store.root, 'mounts', name);
+  mkdirSync(join(path, 'data'), { recursive: true });
+  writeFileSync(join(path, 'data', 'file'), 'x'.repeat(1000));
+  writeFileSync(join(path, 'lock'), '');
+  const time = new Date(Date.now() - daysOld * DAY);
+  utimesSync(join(path, 'lock'), time, time);
+  return path;
+}
+
+test('cache mounts go by last use, with the records; one in use stays', () => {
+  const store = openStore();
+  const mounts = [0, 1, 2, 3].map((days) => addMount(store, `m${days}`, days));
+  const layer = addRecord(store, 'step', 1.5);
+  const there = () => mounts.map(existsSync);
+  expect(prune(store).removed).toEqual([]);
+  expect(prune(store, { maxAge: 2.5 * DAY }).removed).toEqual([{ kind: 'mount', name: 'm3', size: 1000 }]);
+  expect(there()).toEqual([true, true, true, false]);
+  // Two mounts and the record fit, the third mount does not.
+  prune(store, { keepStorage: 3500 });
+  expect([...there(), store.blobs.has(layer)]).toEqual([true, true, false, false, true]);
+  prune(store, { keepStorage: 2500 });
+  expect([...there(), store.blobs.has(layer)]).toEqual([true, true, false, false, false]);
+  const fd = openSync(join(mounts[0] ?? '', 'lock'), 'r');
+  lockFile(fd, 'shared', true);
+  prune(store, { all: true });
+  expect(there()).toEqual([true, false, false, false]);
+  closeSync(fd);
+  prune(store, { all: true, leaveTrees: true });
+  expect(there()).toEqual([true, false, false, false]);
+  prune(store, { all: true });
+  expect(there()).toEqual([false, false, false, false]);
+});
+
+test('a grace keeps what was used lately, whatever the limit', () => {
+  const store = openStore();
+  const layers = [addRecord(store, 'new'), addRecord(store, 'old', 1)];
+  prune(store, { keepStorage: 0, grace: DAY / 2 });
+  expect(layers.map((digest) => store.blobs.has(digest))).toEqual([true, false]);
+});
+
+test('without directories, their names stay with them', () => {
+  const store = openStore();
+  const diffId = addRecord(store, 'step');
+  const session = store.openSession();
+  const snapshot = store.layers.adoptSnapshot(session.makeDirectory('a'));
+  store.layers.nameSnapshot(snapshot, diffId);
+  session.close();
+  const report = prune(store, { all: true, leaveTrees: true });
+  expect(report.removed.map(({ kind }) => kind)).not.toContain('snapshot');
+  expect(store.layers.peekSnapshot(diffId)).toBe(snapshot);
+  expect(prune(store, { all: true }).removed.map(({ kind }) => kind)).toEqual(['snapshot']);
 });
