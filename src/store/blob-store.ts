@@ -60,7 +60,7 @@ export class BlobStore {
     }
     if (digestOf(content) !== digest) {
       throw new BuildError('STORE_CORRUPT_BLOB', `blob ${digest} in the store does not match its digest`, {
-        suggestions: [`Remove ${this.path(digest)} and build or pull the image again.`],
+        suggestions: ['kiln doctor --store removes what is damaged; then build or pull the image again.'],
       });
     }
     return content;

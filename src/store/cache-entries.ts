@@ -40,15 +40,10 @@ export interface CacheListing {
 export function listCache(store: Store): CacheListing {
   const entries: CacheEntry[] = [];
   const broken: string[] = [];
-  const cache = join(store.root, 'cache');
-  for (const folder of readdirSync(cache)) {
-    if (!/^(?:[0-9a-f]{2}|downloads)$/.test(folder)) continue;
-    for (const name of readdirSync(join(cache, folder))) {
-      const path = join(cache, folder, name);
-      const entry = read(path);
-      if (entry === undefined || !isHere(store, entry)) broken.push(path);
-      else entries.push(entry);
-    }
+  for (const raw of recordsOf(store)) {
+    const entry = entryOf(raw);
+    if (entry === undefined || !isHere(store, entry)) broken.push(raw.path);
+    else entries.push(entry);
   }
   entries.sort((a, b) => b.lastUse - a.lastUse);
   return { entries, broken };
@@ -61,30 +56,27 @@ function isHere(store: Store, { digest, bytes, blob }: CacheEntry & { bytes: num
   return blob !== undefined && store.blobs.size(blob.digest) === blob.size;
 }
 
-function read(path: string): (CacheEntry & { bytes: number | undefined }) | undefined {
+function entryOf({
+  path,
+  record,
+  download,
+}: RawRecord): (CacheEntry & { bytes: number | undefined }) | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   const common = { path, size: stat.size, lastUse: stat.mtimeMs };
-  try {
-    const record = JSON.parse(readFileSync(path, 'utf8')) as Partial<CacheRecord> & { digest?: unknown };
-    if (isDigest(record.digest)) return { ...common, digest: record.digest, bytes: undefined };
-    if (!isDigest(record.layer?.diffId)) return undefined;
-    const parent = record.parts?.find(([name]) => name === 'parent')?.[1] ?? '';
-    const below = Array.isArray(record.below) ? record.below.filter(isDigest) : undefined;
-    const step = { key: record.key ?? '', parent, below };
-    const { diffId, tarSize, blob } = record.layer;
-    const fileLists = fileListsOf(record.parts ?? []);
-    return {
-      ...common,
-      digest: diffId,
-      step,
-      bytes: tarSize,
-      fileLists,
-      blob: isDigest(blob?.digest) ? blob : undefined,
-    };
-  } catch {
-    return undefined;
-  }
+  if (download !== undefined) return { ...common, digest: download, bytes: undefined };
+  if (record === undefined) return undefined;
+  const { key, layer, parts } = record;
+  const parent = parts.find(([name]) => name === 'parent')?.[1] ?? '';
+  const below = Array.isArray(record.below) ? record.below.filter(isDigest) : undefined;
+  return {
+    ...common,
+    digest: layer.diffId,
+    step: { key, parent, below },
+    bytes: layer.tarSize,
+    fileLists: fileListsOf(parts),
+    blob: isDigest(layer.blob?.digest) ? layer.blob : undefined,
+  };
 }
 
 /**
@@ -114,4 +106,39 @@ export function chainFinder(entries: readonly CacheEntry[]): (entry: CacheEntry)
     return chain;
   };
   return find;
+}
+
+/** A file of the cache as it is: a step's record, a download's, or neither when it cannot be read. */
+export interface RawRecord {
+  readonly path: string;
+  readonly record: CacheRecord | undefined;
+  /** What a download gave. */
+  readonly download: Digest | undefined;
+}
+
+/** Every record file of the cache, whole or not. */
+export function* recordsOf(store: Store): Generator<RawRecord> {
+  const cache = join(store.root, 'cache');
+  for (const folder of readdirSync(cache)) {
+    if (!/^(?:[0-9a-f]{2}|downloads)$/.test(folder)) continue;
+    for (const name of readdirSync(join(cache, folder))) {
+      const path = join(cache, folder, name);
+      yield { path, ...readRaw(path) };
+    }
+  }
+}
+
+function readRaw(path: string): Omit<RawRecord, 'path'> {
+  try {
+    const raw = JSON.parse(readFileSync(path, 'utf8')) as Partial<CacheRecord> & { digest?: unknown };
+    if (isDigest(raw.digest)) return { record: undefined, download: raw.digest };
+    const whole =
+      isDigest(raw.key) &&
+      isDigest(raw.layer?.diffId) &&
+      Array.isArray(raw.parts) &&
+      raw.parts.every(Array.isArray);
+    return { record: whole ? (raw as CacheRecord) : undefined, download: undefined };
+  } catch {
+    return { record: undefined, download: undefined };
+  }
 }

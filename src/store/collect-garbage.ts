@@ -228,6 +228,15 @@ class Collection {
       if (path === this.#session.directory || this.#store.inUse(path, this.#options.now)) continue;
       this.#remove('leftover', path);
     }
+    // A cache mount that was being made when its process was killed.
+    for (const mount of listMounts(this.#store)) {
+      if (!existsSync(mount.path)) continue;
+      const drafts = readdirSync(mount.path).filter((name) => /^data\.[0-9a-f]+$/.test(name));
+      if (drafts.length === 0) continue;
+      whileUnused(mount, () => {
+        for (const name of drafts) this.#remove('leftover', join(mount.path, name));
+      });
+    }
   }
 
   #isYoung(path: string): boolean {

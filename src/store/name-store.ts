@@ -1,7 +1,7 @@
 /** index.json of the layout: image names and the manifests they stand for. Changed under a lock, by rename. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError } from '../errors.ts';
+import { BuildError, systemErrorCode } from '../errors.ts';
 import { type Descriptor, type Digest, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
@@ -122,6 +122,37 @@ export class NameStore {
     );
   }
 
+  /** Writes an index of images without names, in place of one that cannot be read. */
+  rebuild(images: readonly Descriptor[], now: Date): void {
+    this.locked('exclusive', () => {
+      const annotations = { [TAGGED_AT]: now.toISOString() };
+      this.#write({
+        schemaVersion: 2,
+        mediaType: MEDIA_TYPE.ociIndex,
+        manifests: images.map((image) => ({ ...image, annotations })),
+      });
+    });
+  }
+
+  /** Takes images out of the index that are not whole; `whyBroken` says why of those, and is asked under the lock. */
+  removeBroken(
+    whyBroken: (descriptor: Descriptor) => string | undefined,
+    { dryRun }: { readonly dryRun: boolean },
+  ): (IndexedImage & { readonly why: string })[] {
+    const broken: (IndexedImage & { readonly why: string })[] = [];
+    this.locked('exclusive', () => {
+      for (const image of this.images()) {
+        const why = whyBroken(image.descriptor);
+        if (why !== undefined) broken.push({ ...image, why });
+      }
+      if (dryRun || broken.length === 0) return;
+      const gone = new Set<string>(broken.map(({ descriptor }) => descriptor.digest));
+      const index = this.#read();
+      this.#write({ ...index, manifests: index.manifests.filter(({ digest }) => !gone.has(digest)) });
+    });
+    return broken;
+  }
+
   /** Every entry of the index, with a name or without. */
   entries(): readonly Descriptor[] {
     return this.#read().manifests;
@@ -141,9 +172,12 @@ export class NameStore {
   #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): void {
     this.locked('exclusive', () => {
       const index = this.#read();
-      const content = JSON.stringify({ ...index, manifests: edit(index.manifests) });
-      writeFileAtomic(this.#path, content, { temporary: join(this.#root, 'tmp') });
+      this.#write({ ...index, manifests: edit(index.manifests) });
     });
+  }
+
+  #write(index: Index): void {
+    writeFileAtomic(this.#path, JSON.stringify(index), { temporary: join(this.#root, 'tmp') });
   }
 
   #read(): Index {
@@ -151,7 +185,7 @@ export class NameStore {
     try {
       index = JSON.parse(readFileSync(this.#path, 'utf8'));
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof SyntaxError) && systemErrorCode(error) !== 'ENOENT') throw error;
     }
     if (
       typeof index === 'object' &&

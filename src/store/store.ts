@@ -27,6 +27,8 @@ import { StepShapes } from './step-shapes.ts';
 
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
 
+const FOLDERS = ['blobs', 'blobs/sha256', 'layers', 'snapshots', 'chains', 'cache', 'mounts', 'tmp'];
+
 /** Files in tmp/ that belong to no session are drafts of a crashed process once they are this old. */
 const DRAFT_AGE_MS = 3_600_000;
 
@@ -65,18 +67,7 @@ export class Store {
 
   static #create(root: string): void {
     makeDirectories(root, 0o700);
-    for (const folder of [
-      'blobs',
-      'blobs/sha256',
-      'layers',
-      'snapshots',
-      'chains',
-      'cache',
-      'mounts',
-      'tmp',
-    ]) {
-      makeDirectories(join(root, folder));
-    }
+    for (const folder of FOLDERS) makeDirectories(join(root, folder));
     const temporary = join(root, 'tmp');
     if (statSync(join(root, 'index.json'), { throwIfNoEntry: false }) === undefined) {
       const empty = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
@@ -84,6 +75,11 @@ export class Store {
       writeFileAtomic(join(root, 'index.json'), JSON.stringify(empty), { temporary, keepExisting: true });
     }
     writeFileAtomic(join(root, 'oci-layout'), LAYOUT, { temporary });
+  }
+
+  /** Makes folders that somebody has removed. */
+  repairFolders(): void {
+    for (const folder of FOLDERS) makeDirectories(join(this.root, folder));
   }
 
   get temporary(): string {
