@@ -25,18 +25,25 @@ export interface Racer {
   readonly home: string;
 }
 
-/** Runs a command as the racer, in a clean environment. Returns seconds; throws when it fails. */
-export function runAs(racer: Racer, command: readonly string[]): number {
-  const env = {
+export function racerEnvironment(racer: Racer): NodeJS.ProcessEnv {
+  return {
     HOME: racer.home,
     USER: racer.name,
     PATH: process.env['PATH'],
     XDG_RUNTIME_DIR: join(racer.home, 'run'),
   };
-  const args = ['--reuid', racer.name, '--regid', racer.name, '--init-groups', '--', ...command];
+}
+
+/** What setpriv is told to run a command as the racer. */
+export function racerArguments({ name }: Racer, command: readonly string[]): string[] {
+  return ['--reuid', name, '--regid', name, '--init-groups', '--', ...command];
+}
+
+/** Runs a command as the racer, in a clean environment. Returns seconds; throws when it fails. */
+export function runAs(racer: Racer, command: readonly string[]): number {
   const began = process.hrtime.bigint();
-  const { status, stderr, error } = spawnSync('setpriv', args, {
-    env,
+  const { status, stderr, error } = spawnSync('setpriv', racerArguments(racer, command), {
+    env: racerEnvironment(racer),
     cwd: racer.home,
     encoding: 'utf8',
     maxBuffer: 1 << 26,

@@ -1,6 +1,7 @@
 /**
  * npm run bench [-- WORKLOAD…]: builds every workload with kiln and the peers that are installed, in turns, as one
- * unprivileged user, and prints medians and ratios. Root is needed to run as that user.
+ * unprivileged user, and prints medians and ratios. `-- growth` measures how kiln's own cost grows (growth.ts). Root is
+ * needed to run as that user.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -17,6 +18,7 @@ import {
   runAs,
   type Task,
 } from './builders.ts';
+import { growth } from './growth.ts';
 import { WORKLOADS } from './workloads.ts';
 
 const RUNS = Number(process.env['BENCH_RUNS'] ?? 5);
@@ -77,7 +79,7 @@ function seconds(value: number | undefined): string {
   return value === undefined ? '–' : value < 10 ? value.toFixed(2) : value.toFixed(1);
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const directory = mkdtempSync('/tmp/kiln-bench-');
   execFileSync('chmod', ['755', directory]);
   const home = join(directory, 'home');
@@ -85,6 +87,23 @@ function main(): void {
   const racer: Racer = { name: USER, home };
   const program = install(directory);
   const wanted = process.argv.slice(2);
+  if (wanted[0] === 'growth') {
+    const place = {
+      racer,
+      program,
+      base: `oci:${BASES.busybox}`,
+      directory: join(home, 'growth'),
+      runs: RUNS,
+    };
+    mkdirSync(place.directory);
+    execFileSync('chown', ['-R', `${USER}:`, home]);
+    try {
+      await growth(wanted.slice(1), place);
+    } finally {
+      remove(directory);
+    }
+    return;
+  }
   const workloads = WORKLOADS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
   execFileSync('chown', ['-R', `${USER}:`, home]);
   const builders = [kiln(program), buildah(racer), buildctl()].filter((builder) => builder !== undefined);
@@ -114,10 +133,14 @@ function main(): void {
       rmSync(context, { recursive: true });
     }
   } finally {
-    // Layers belong to many owners: they are removed from inside the builders' own namespaces.
-    spawnSync('chmod', ['-R', 'u+rwX', home]);
-    rmSync(directory, { recursive: true, force: true });
+    remove(directory);
   }
 }
 
-main();
+/** Layers belong to many owners, and some of their directories let nobody in. */
+function remove(directory: string): void {
+  spawnSync('chmod', ['-R', 'u+rwX', directory]);
+  rmSync(directory, { recursive: true, force: true });
+}
+
+await main();

@@ -12,7 +12,7 @@ export interface Workload {
 }
 
 /** A small random generator (xorshift32), so that files do not compress to nothing and never change. */
-function randomBytes(seed: number, size: number): Buffer {
+export function randomBytes(seed: number, size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   let state = seed || 1;
   for (let at = 0; at < size; at += 4) {
