@@ -1,6 +1,7 @@
 /** The remote caches of a build: where records come from, where they go, and what was learned of both so far. */
 import { CacheExports } from '../cache/cache-exports.ts';
 import { ImportedCaches } from '../cache/imported-caches.ts';
+import { MountCaches, type MountWorld } from '../cache/mount-caches.ts';
 import { BuildError } from '../errors.ts';
 import type { CacheKey, DiffId, Digest } from '../image/descriptor.ts';
 import { parseReference } from '../image/reference.ts';
@@ -100,6 +101,12 @@ export class BuildCaches {
       eager: execution !== undefined,
       finalStages: new Set(stages),
     });
+  }
+
+  /** What cache mounts begin with and where they go. */
+  mounts({ pool, session }: Pick<MountWorld, 'pool' | 'session'>): MountCaches {
+    const { mountsFrom: from, mountsTo: to } = this.#request.caches;
+    return new MountCaches({ from, to }, { ...this.#environment, store: this.#store, pool, session });
   }
 
   async #recordOf(key: CacheKey): Promise<CacheRecord | undefined> {

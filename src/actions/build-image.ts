@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { CacheExports } from '../cache/cache-exports.ts';
+import type { MountCaches } from '../cache/mount-caches.ts';
 import { type ContextTrees, contextTrees } from '../context/contexts.ts';
 import type { Download } from '../context/download.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -195,6 +196,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     packSignal: environment.signal,
   });
   const packing = { access, pool, store };
+  const mounts = caches.mounts({ pool, session: () => access.session });
   const exports = caches.exports(plans, new LayerForms({ ...packing, signal: environment.signal }));
   try {
     const execution = await environment.execution?.(store);
@@ -216,6 +218,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       explain: request.explain,
       recordSources: caches.sources,
       borrowed,
+      mountContent: mounts,
       onStep: (step) => exports.add(step),
     });
     const images: BuiltImage[] = [];
@@ -231,7 +234,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       const written = await writeOutput(images, spec, { store, openSink, emit, clock, signal, stdout });
       manifest ??= written;
     }
-    await exports.finish({ failed: false });
+    await finishCaches({ exports, mounts }, { failed: false });
     const names = request.outputs.flatMap((spec) => ('names' in spec ? spec.names : []));
     // Several images have one ID only in their index; without one, the first stands for all.
     const ownId = digestOf(JSON.stringify(images[0]?.image.config));
@@ -242,13 +245,25 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     else if (!(error instanceof NeedsNamespace) && !environment.signal.aborted) {
       // What succeeded need not be done again, here or elsewhere.
       await exports.settled();
-      await exports.finish({ failed: true });
+      await finishCaches({ exports, mounts }, { failed: true });
     }
     throw error;
   } finally {
     borrowed.keep();
     await pool.close();
     access.close();
+  }
+}
+
+/** Writes caches; where that is to count, one that cannot be written does not keep the others from it. */
+async function finishCaches(
+  { exports, mounts }: { exports: CacheExports; mounts: MountCaches },
+  how: { readonly failed: boolean },
+): Promise<void> {
+  try {
+    await exports.finish(how);
+  } finally {
+    await mounts.save(how);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a build is asked to do, as plain data: it crosses into the namespace by message. */
 
-import type { CacheExportSpec, CachePlace } from '../cache/cache-spec.ts';
+import type { CacheExportSpec, CachePlace, MountExportSpec, MountImportSpec } from '../cache/cache-spec.ts';
 import type { KnownCache } from '../cache/imported-caches.ts';
 import type { ContextPlace, NamedContext } from '../context/contexts.ts';
 import type { SourceFile } from '../errors.ts';
@@ -14,6 +14,8 @@ import type { RunSettings } from '../solver/run-settings.ts';
 export interface CacheRequest {
   readonly from: readonly CachePlace[];
   readonly to: readonly CacheExportSpec[];
+  readonly mountsFrom: readonly MountImportSpec[];
+  readonly mountsTo: readonly MountExportSpec[];
   readonly known: ReadonlyMap<string, KnownCache>;
   /** Layers of caches that turned out not to be what their records say, each with what is said about it. */
   readonly damaged: ReadonlyMap<DiffId, string>;

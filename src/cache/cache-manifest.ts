@@ -25,7 +25,7 @@ export function makeCache(content: CacheContent): EncodedCache {
 }
 
 /** A manifest over some blobs, with a document of kiln's own in the place of the image's config. */
-function encodeWithConfig(
+export function encodeWithConfig(
   content: Buffer,
   { mediaType, blobs }: { readonly mediaType: string; readonly blobs: readonly Descriptor[] },
 ): EncodedCache {

@@ -1,5 +1,5 @@
 /**
- * The grammar of --cache-to and --cache-from: `type=…,key=value,…` (CSV, quotes
+ * The grammar of --cache-to, --cache-from, --cache-mount-to and --cache-mount-from: `type=…,key=value,…` (CSV, quotes
  * allowed), or bare references. Names and defaults are BuildKit's; what is kiln's own is in docs/cache-format.md.
  */
 import { resolve } from 'node:path';
@@ -45,6 +45,22 @@ export type CacheExportSpec =
   /** Records go into the config of the image itself. */
   | { readonly kind: 'inline'; readonly ignoreError: boolean };
 
+/** --cache-mount-to. */
+export interface MountExportSpec {
+  readonly place: CachePlace;
+  /** Only mounts with one of these ids; undefined: every mount that the build used. */
+  readonly ids: ReadonlySet<string> | undefined;
+  readonly form: CacheForm;
+  readonly bounds: CacheBounds;
+  readonly ignoreError: boolean;
+}
+
+/** --cache-mount-from. */
+export interface MountImportSpec {
+  readonly place: CachePlace;
+  readonly ids: ReadonlySet<string> | undefined;
+}
+
 /** Two weeks: longer than a holiday, and a bound on what nobody uses any more. */
 const DEFAULT_MAX_AGE = 14 * 86_400_000;
 
@@ -71,7 +87,7 @@ export function parseCacheExport(text: string, directory: string): CacheExportSp
       kind: 'stored',
       place: placeOf(fields, { type, directory, folder: 'dest', keys: EXPORT_KEYS }),
       mode: fields.choice('mode', ['min', 'max'], 'min'),
-      ...exportOptions(fields),
+      ...exportOptions(fields, 'gzip'),
     };
   });
 }
@@ -86,6 +102,24 @@ export function parseCacheImport(text: string, directory: string): CachePlace[] 
       ]);
     }
     return placeOf(fields, { type, directory, folder: 'src', keys: [] });
+  });
+}
+
+/** Reads one --cache-mount-to value. Throws USAGE_CACHE. */
+export function parseMountExport(text: string, directory: string): MountExportSpec[] {
+  return CacheFields.read('--cache-mount-to', text).map((fields) => {
+    const keys = ['id', ...FORM_KEYS, ...MANIFEST_KEYS, 'ignore-error', ...BOUND_KEYS];
+    const type = fields.type(['registry', 'local']);
+    const place = placeOf(fields, { type, directory, folder: 'dest', keys });
+    return { place, ids: idsOf(fields), ...exportOptions(fields, 'zstd') };
+  });
+}
+
+/** Reads one --cache-mount-from value. Throws USAGE_CACHE. */
+export function parseMountImport(text: string, directory: string): MountImportSpec[] {
+  return CacheFields.read('--cache-mount-from', text).map((fields) => {
+    const type = fields.type(['registry', 'local']);
+    return { place: placeOf(fields, { type, directory, folder: 'src', keys: ['id'] }), ids: idsOf(fields) };
   });
 }
 
@@ -125,7 +159,7 @@ function checkedReference(fields: CacheFields, text: string, folder: 'src' | 'de
   return text;
 }
 
-function exportOptions(fields: CacheFields) {
+function exportOptions(fields: CacheFields, compression: 'gzip' | 'zstd') {
   for (const key of MANIFEST_KEYS) {
     if (fields.flag(key, true)) continue;
     throw fields.wrong(`${key}=false is not possible: kiln writes caches as OCI image manifests`, [
@@ -133,14 +167,14 @@ function exportOptions(fields: CacheFields) {
     ]);
   }
   return {
-    form: formOf(fields),
+    form: formOf(fields, compression),
     bounds: { maxAge: fields.age('max-age', DEFAULT_MAX_AGE), maxSize: fields.size('max-size') },
     ignoreError: fields.flag('ignore-error', true),
   };
 }
 
-function formOf(fields: CacheFields): CacheForm {
-  const compression = fields.choice('compression', ['gzip', 'zstd', 'uncompressed'], 'gzip');
+function formOf(fields: CacheFields, fallback: 'gzip' | 'zstd'): CacheForm {
+  const compression = fields.choice('compression', ['gzip', 'zstd', 'uncompressed'], fallback);
   const [low, high] = compression === 'zstd' ? [1, 22] : [0, 9];
   const level = fields.get('compression-level');
   const number = Number(level);
@@ -152,4 +186,9 @@ function formOf(fields: CacheFields): CacheForm {
     level: level === undefined ? undefined : Math.floor(number),
     force: fields.flag('force-compression', false),
   };
+}
+
+function idsOf(fields: CacheFields): ReadonlySet<string> | undefined {
+  const ids = fields.all('id');
+  return ids.length === 0 ? undefined : new Set(ids);
 }

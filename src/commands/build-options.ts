@@ -2,7 +2,12 @@
 import { availableParallelism } from 'node:os';
 import type { BuildRequest, CacheRequest } from '../actions/build-request.ts';
 import type { BuildScratch } from '../actions/build-scratch.ts';
-import { parseCacheExport, parseCacheImport } from '../cache/cache-spec.ts';
+import {
+  parseCacheExport,
+  parseCacheImport,
+  parseMountExport,
+  parseMountImport,
+} from '../cache/cache-spec.ts';
 import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';
@@ -36,6 +41,8 @@ export interface BuildFlags {
   readonly 'no-cache-filter'?: string[] | undefined;
   readonly 'cache-from'?: string[] | undefined;
   readonly 'cache-to'?: string[] | undefined;
+  readonly 'cache-mount-from'?: string[] | undefined;
+  readonly 'cache-mount-to'?: string[] | undefined;
   readonly pull?: boolean;
   readonly explain?: boolean;
   readonly network: string;
@@ -125,6 +132,8 @@ function cachesOf(flags: BuildFlags, directory: string): CacheRequest {
   return {
     from: (flags['cache-from'] ?? []).flatMap((text) => parseCacheImport(text, directory)),
     to: (flags['cache-to'] ?? []).flatMap((text) => parseCacheExport(text, directory)),
+    mountsFrom: (flags['cache-mount-from'] ?? []).flatMap((text) => parseMountImport(text, directory)),
+    mountsTo: (flags['cache-mount-to'] ?? []).flatMap((text) => parseMountExport(text, directory)),
     known: new Map(),
     damaged: new Map(),
   };

@@ -75,6 +75,16 @@ export default class Build extends KilnCommand {
         'save results of steps: type=registry,ref=…, type=local,dest=DIR, or type=inline; mode=max for all stages',
       ...list,
     }),
+    'cache-mount-from': Flags.string({
+      description:
+        'fill cache mounts that are empty here: type=registry,ref=… or type=local,src=DIR, with id=… for some only',
+      ...list,
+    }),
+    'cache-mount-to': Flags.string({
+      description:
+        'save the cache mounts that the build used: type=registry,ref=… or type=local,dest=DIR, id=…, max-size=…',
+      ...list,
+    }),
     squash: Flags.boolean({ description: 'make one layer of all that the build adds to its base' }),
     check: Flags.boolean({ description: 'check the Dockerfile and build nothing (see kiln lint)' }),
     pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),

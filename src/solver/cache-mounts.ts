@@ -10,6 +10,7 @@ import {
   existsSync,
   fstatSync,
   openSync,
+  readdirSync,
   renameSync,
   statSync,
 } from 'node:fs';
@@ -20,6 +21,7 @@ import { copyTree } from '../layer/copy-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import { makeDirectories, randomName, removeTree, touch, writeFileAtomic } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
+import type { UsedMount } from './mount-content.ts';
 import type { SolverContext } from './solver-context.ts';
 
 export interface OpenedCache {
@@ -55,7 +57,9 @@ export async function openCacheMount(context: SolverContext, request: CacheReque
     const lock = await take(context, place, mount.sharing);
     if (lock === undefined) continue;
     const directory = join(place, 'data');
-    if (!existsSync(directory)) create(context, { ...request, directory, place, id });
+    if (isAbsentOrEmpty(directory)) await createOnce(context, { ...request, directory, place, id, name });
+    // A second copy of a private cache is the process's own; the first one is what is carried away.
+    if (number === 0) context.options.mountContent?.onUse({ name, id, place });
     return { directory, release: () => closeSync(lock) };
   }
 }
@@ -85,18 +89,41 @@ async function take(
   }
 }
 
-function create(
-  context: SolverContext,
-  { mount, seed, directory, place, id }: CacheRequest & { directory: string; place: string; id: string },
-): void {
+function isAbsentOrEmpty(directory: string): boolean {
+  return !existsSync(directory) || readdirSync(directory).length === 0;
+}
+
+interface NewCache extends CacheRequest, UsedMount {
+  readonly directory: string;
+}
+
+/** Caches being made by this process: of two steps that share a new one, the second waits. */
+const making = new Map<string, Promise<void>>();
+
+async function createOnce(context: SolverContext, request: NewCache): Promise<void> {
+  const { directory } = request;
+  const work = making.get(directory) ?? create(context, request);
+  making.set(directory, work);
+  try {
+    await work;
+  } finally {
+    making.delete(directory);
+  }
+}
+
+async function create(context: SolverContext, request: NewCache): Promise<void> {
+  const { mount, seed, directory, place, id } = request;
   // Made whole under another name first: of two steps that share a new cache, neither sees half of it.
   const draft = `${directory}.${randomName()}`;
-  if (seed === undefined) makeDirectories(draft, 0o755);
-  else copyTree(seed.tree, seed.source, draft);
+  const restored = await context.options.mountContent?.restore(request, draft);
+  if (restored !== true && existsSync(directory)) return;
+  if (restored !== true && seed === undefined) makeDirectories(draft, 0o755);
+  else if (restored !== true && seed !== undefined) copyTree(seed.tree, seed.source, draft);
   const made = statSync(draft);
   chownSync(draft, mount.uid ?? made.uid, mount.gid ?? made.gid);
   chmodSync(draft, mount.mode ?? made.mode & 0o7777);
   try {
+    // Takes the place of an empty directory; one that has been filled meanwhile stays.
     renameSync(draft, directory);
   } catch (error) {
     // Somebody else was first.

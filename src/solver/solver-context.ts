@@ -10,6 +10,7 @@ import type { BorrowedRecords } from './borrowed-records.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { JobSlots } from './job-slots.ts';
 import type { LayerAccess } from './layer-access.ts';
+import type { MountContent } from './mount-content.ts';
 import type { RecordSource, SolvedStep } from './record-source.ts';
 import type { RemoteSources } from './remote-sources.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -41,6 +42,8 @@ export interface SolverOptions {
   readonly recordSources: readonly RecordSource[];
   /** Hits of those, until their layers are here. */
   readonly borrowed: BorrowedRecords;
+  /** What cache mounts begin with and who is told of them, where their content comes from or goes elsewhere. */
+  readonly mountContent?: MountContent | undefined;
   /** Told of every step once it is looked up or begun. */
   readonly onStep?: ((step: SolvedStep) => void) | undefined;
 }

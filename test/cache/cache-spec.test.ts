@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { parseCacheExport, parseCacheImport } from '../../src/cache/cache-spec.ts';
+import {
+  parseCacheExport,
+  parseCacheImport,
+  parseMountExport,
+  parseMountImport,
+} from '../../src/cache/cache-spec.ts';
 import { BuildError } from '../../src/errors.ts';
 
 const to = (text: string) => parseCacheExport(text, '/work');
@@ -99,5 +104,21 @@ describe('what a cache flag says', () => {
     expect(refusal(() => from('type=inline'))).toContain('Write type=registry,ref=IMAGE.');
     expect(refusal(() => from('type=registry,ref=a/UPPER'))).toContain('IMAGE_INVALID_REFERENCE');
     expect(refusal(() => from('type=registry,ref=a,mode=max'))).toContain('unknown option "mode"');
+  });
+
+  test('cache mounts have ids, and a form of their own', () => {
+    expect(parseMountExport('type=local,dest=m,id=a,id=/b,max-size=1g', '/work')).toMatchObject([
+      {
+        place: { kind: 'local', directory: '/work/m', tag: 'latest' },
+        ids: new Set(['a', '/b']),
+        form: { compression: 'zstd' },
+        bounds: { maxSize: 1024 ** 3 },
+      },
+    ]);
+    expect(parseMountImport('host/a:mounts', '/work')).toEqual([
+      { place: { kind: 'registry', reference: 'host/a:mounts' }, ids: undefined },
+    ]);
+    expect(refusal(() => parseMountExport('type=inline', '/work'))).toContain('unknown type "inline"');
+    expect(refusal(() => parseMountImport('type=local,src=x,di=a', '/work'))).toContain('Did you mean id?');
   });
 });
