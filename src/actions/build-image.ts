@@ -93,6 +93,7 @@ export async function buildImage(
     store: join(store.root, 'cache'),
     temporary: store.temporary,
     clock: environment.clock,
+    mtime: epoch.seconds,
     fetch: (url) => fetchNamedContext(url, { remote, scratch, store }),
   });
   const goInside = async (): Promise<BuildOutcome> => {

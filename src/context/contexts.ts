@@ -41,6 +41,8 @@ export interface ContextPlaces {
   readonly store: string;
   readonly temporary: string;
   readonly clock: () => number;
+  /** Seconds since 1970 that every file's mtime shows as, for reproducible builds. */
+  readonly mtime: number | undefined;
   /** Brings a remote context to this machine, once a build. */
   readonly fetch: (url: string) => Promise<ContextPlace>;
 }
@@ -63,7 +65,12 @@ export function contextTrees(request: ContextRequest, places: ContextPlaces): Co
       : undefined;
     if (memory !== undefined) memories.push(memory);
     const filter = patterns.length === 0 ? undefined : new IgnoreMatcher(patterns);
-    return new DirectoryTree(toByteString(path), { filter, memory, clock: places.clock });
+    return new DirectoryTree(toByteString(path), {
+      filter,
+      memory,
+      clock: places.clock,
+      mtime: places.mtime,
+    });
   };
   const open = async (name: string | undefined): Promise<FileTree> => {
     const place = await placeOf(name, request, places);

@@ -42,7 +42,7 @@ export function fetchRemote(context: SolverContext, { step, source }: RemoteRequ
       return fileMatch(toByteString(source.filename), file, context.store.blobs.path(file.digest));
     }
     const { directory } = await remote.checkout(gitRefOf(source.url, step));
-    const tree = new DirectoryTree(toByteString(directory), { clock });
+    const tree = new DirectoryTree(toByteString(directory), { clock, mtime: context.options.epoch });
     const [match] = selectSource(tree, '/', {
       place: 'the repository',
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
