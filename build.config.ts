@@ -5,7 +5,13 @@
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
-const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const { name, version, bin, oclif } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<
+  string,
+  unknown
+>;
+
+/** What oclif wants to know of the package. */
+const KILN_PACKAGE = JSON.stringify({ name, version, bin, oclif });
 
 /** Built aside and renamed, so that a failed build leaves the last good one. */
 const draft = `dist.${process.pid}`;
@@ -73,7 +79,7 @@ const shared: BuildOptions = {
   minifySyntax: true,
   // oclif would load TypeScript in a development tree of its own; kiln never is one.
   external: ['koffi', 'typescript', './cli.cjs'],
-  define: { KILN_BUNDLE: 'true', KILN_VERSION: JSON.stringify(version) },
+  define: { KILN_BUNDLE: 'true', KILN_VERSION: JSON.stringify(version), KILN_PACKAGE },
   logLevel: 'warning',
   logOverride: { 'empty-import-meta': 'silent' },
   legalComments: 'none',

@@ -1,5 +1,7 @@
 /** The command line: every command by name, run by oclif. */
+import { dirname } from 'node:path';
 import { execute } from '@oclif/core/execute';
+import type { PJSON } from '@oclif/core/interfaces';
 import Build from './commands/build.ts';
 import Df from './commands/df.ts';
 import Doctor from './commands/doctor.ts';
@@ -20,6 +22,9 @@ import Save from './commands/save.ts';
 import { splitCommand } from './commands/split-command.ts';
 import Tag from './commands/tag.ts';
 import { refuseUnknownCommand } from './commands/unknown-command.ts';
+
+/** What package.json says of name, version and commands; put in by the build. */
+declare const KILN_PACKAGE: PJSON;
 
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
 export const COMMANDS = {
@@ -46,7 +51,9 @@ export const COMMANDS = {
 /** Runs the command that the arguments name. */
 export async function main(): Promise<unknown> {
   if (refuseUnknownCommand(process.argv.slice(2), Object.keys(COMMANDS))) return undefined;
-  return execute({ dir: __dirname, args: markCommand(process.argv.slice(2)) });
+  // Told of its package, oclif need not look for it.
+  const loadOptions = { root: dirname(__dirname), pjson: KILN_PACKAGE };
+  return execute({ dir: __dirname, args: markCommand(process.argv.slice(2)), loadOptions });
 }
 
 /** `kiln run IMAGE --help` asks the image's program for help: "--" keeps its words from being looked at. */

@@ -105,7 +105,12 @@ async function runChild<Result>(setup: NamespaceSetup, options: NamespaceOptions
 const BOOTSTRAP = 'echo made >&4 && read -r go <&4 && exec "$@" 2>&5 4<&- 5>&-';
 
 function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions): ChildProcess {
-  const program = [process.execPath, options.entry ?? entryPoint('namespace-main')];
+  // As bin/kiln starts node: with room for young objects.
+  const program = [
+    process.execPath,
+    '--min-semi-space-size=16',
+    options.entry ?? entryPoint('namespace-main'),
+  ];
   const env = { ...options.env, ...compileCache() };
   // In a session of its own: Ctrl-C reaches it only through us.
   const spawned = (command: string, args: string[], stdio: StdioOptions): ChildProcess =>
