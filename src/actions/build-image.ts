@@ -14,6 +14,7 @@ import { digestOf } from '../image/descriptor.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { BuiltImage, OutputLayer } from '../output/finished-image.ts';
 import { writeOutput } from '../output/write-outputs.ts';
+import { inputsOf } from '../plan/step.ts';
 import type { Emit, UntimedEvent } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
 import { BorrowedRecords } from '../solver/borrowed-records.ts';
@@ -24,6 +25,7 @@ import { LayerAccess, type WantedForm } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
 import { LayerForms } from '../solver/layer-forms.ts';
 import { prefetch } from '../solver/prefetch.ts';
+import type { SolvedStep } from '../solver/record-source.ts';
 import type { RemoteSources } from '../solver/remote-sources.ts';
 import { NeedsNamespace } from '../solver/run-step.ts';
 import { Solver } from '../solver/solver.ts';
@@ -33,7 +35,7 @@ import { Store } from '../store/store.ts';
 import { BuildCaches, exportForms, pushTargets } from './build-caches.ts';
 import { resolveEpoch } from './build-epoch.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
-import type { BuildRequest, BuildResult } from './build-request.ts';
+import type { BuildRequest, BuildResult, TracedStep } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
 import { checkPlannedBuild, frontendWarning, toEvent, unusedArguments } from './build-warnings.ts';
 import { fetchNamedContext, openRemoteSources } from './remote-context.ts';
@@ -199,6 +201,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   const packing = { access, pool, store };
   const mounts = caches.mounts({ pool, session: () => access.session });
   const exports = caches.exports(plans, new LayerForms({ ...packing, signal: environment.signal }));
+  const solvedSteps: SolvedStep[] = [];
   try {
     const execution = await environment.execution?.(store);
     const context = new SolverContext({
@@ -220,7 +223,11 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       recordSources: caches.sources,
       borrowed,
       mountContent: mounts,
-      onStep: (step) => exports.add(step),
+      remembers: !request.trial,
+      onStep: (step) => {
+        exports.add(step);
+        if (request.trial) solvedSteps.push(step);
+      },
     });
     const images: BuiltImage[] = [];
     const forms = new LayerForms({ ...packing, signal });
@@ -240,7 +247,8 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     // Several images have one ID only in their index; without one, the first stands for all.
     const ownId = digestOf(JSON.stringify(images[0]?.image.config));
     const imageId = images.length === 1 ? ownId : (manifest?.digest ?? ownId);
-    return { imageId, manifest, names: [...new Set(names)], ...context.counts };
+    const trace = request.trial ? { trace: await Promise.all(solvedSteps.map(traced)) } : {};
+    return { imageId, manifest, names: [...new Set(names)], ...context.counts, ...trace };
   } catch (error) {
     if (error instanceof CachedLayerError) borrowed.drop(error.diffId);
     else if (!(error instanceof NeedsNamespace) && !environment.signal.aborted) {
@@ -266,6 +274,13 @@ async function finishCaches(
   } finally {
     await mounts.save(how);
   }
+}
+
+async function traced({ step, stage, layer }: SolvedStep): Promise<TracedStep> {
+  const { id, prefix, name } = step.title;
+  const from = inputsOf(step).flatMap((input) => (input.kind === 'stage' ? [input.index] : []));
+  const line = step.location.startLine;
+  return { id, name: `${prefix} ${name}`, line, stage, from, diffId: (await layer).diffId };
 }
 
 async function solveOne(

@@ -47,6 +47,8 @@ export interface BuildRequest {
   readonly pull: boolean;
   /** --explain. */
   readonly explain: boolean;
+  /** The results are compared and forgotten: no cache records, and the result says every step's layer. */
+  readonly trial: boolean;
   readonly network: NetworkMode;
   readonly outputs: readonly OutputSpec[];
   /** One layer for all that the build adds to its base. */
@@ -76,4 +78,19 @@ export interface BuildResult {
   readonly names: readonly string[];
   readonly cached: number;
   readonly steps: number;
+  /** Of a trial: every step with its layer, a step after those it was made from. */
+  readonly trace?: readonly TracedStep[];
+}
+
+/** A step that a trial has run. */
+export interface TracedStep {
+  readonly id: string;
+  /** "[builder 2/5] RUN make". */
+  readonly name: string;
+  readonly line: number;
+  /** Index of its stage. */
+  readonly stage: number;
+  /** Indexes of stages that it copies or mounts files of. */
+  readonly from: readonly number[];
+  readonly diffId: DiffId;
 }

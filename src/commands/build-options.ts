@@ -105,6 +105,7 @@ export async function toBuildRequest(
     noCache: flags['no-cache'] === true ? true : noCacheStages(flags['no-cache-filter']),
     pull: flags.pull === true,
     explain: flags.explain === true,
+    trial: false,
     network: flags.network === 'none' || flags.network === 'private' ? flags.network : 'host',
     outputs,
     squash: flags.squash === true,

@@ -4,6 +4,7 @@ import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../actions/build-request.ts';
 import { BuildScratch } from '../actions/build-scratch.ts';
 import type { KeepStorage } from '../actions/prune-store.ts';
+import type { RunBuildOptions } from '../actions/run-build.ts';
 import { formatPlatform } from '../image/platform.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
@@ -85,6 +86,10 @@ export default class Build extends KilnCommand {
         'save the cache mounts that the build used: type=registry,ref=… or type=local,dest=DIR, id=…, max-size=…',
       ...list,
     }),
+    'verify-reproducible': Flags.boolean({
+      description:
+        'build twice without the cache, keep nothing, and say which files differ and which step made them',
+    }),
     squash: Flags.boolean({ description: 'make one layer of all that the build adds to its base' }),
     check: Flags.boolean({ description: 'check the Dockerfile and build nothing (see kiln lint)' }),
     pull: Flags.boolean({ description: 'ask the registry for base images even when the store has them' }),
@@ -162,8 +167,7 @@ export default class Build extends KilnCommand {
         ...(request.target === undefined ? {} : { target: request.target }),
         platform: request.targetPlatforms.map(formatPlatform).join(','),
       });
-      const { runBuild } = await import('../actions/run-build.ts');
-      const result = await runBuild(request, {
+      const options: RunBuildOptions = {
         emit: (event) => {
           if (event.type !== 'note' || flags.verbose) emit(event);
         },
@@ -172,7 +176,17 @@ export default class Build extends KilnCommand {
         clock: () => Date.now(),
         stdout: process.stdout,
         scratch,
-      });
+      };
+      if (flags['verify-reproducible']) {
+        const { verifyReproducible } = await import('../actions/verify-reproducible.ts');
+        const { report, failure } = await verifyReproducible(request, options);
+        reporter.close();
+        process.stdout.write(report);
+        if (failure !== undefined) throw failure;
+        return;
+      }
+      const { runBuild } = await import('../actions/run-build.ts');
+      const result = await runBuild(request, options);
       const { imageId, manifest, names, cached, steps } = result;
       emit({
         type: 'build-finished',

@@ -118,6 +118,7 @@ export async function remember(
   { records, lists }: LookUpResult,
   { layer, state }: { readonly layer: SettledLayer; readonly state: StageState },
 ): Promise<SettledLayer> {
+  if (!context.options.remembers) return layer;
   await Promise.all(lists.map((list) => context.store.fileLists.put(list)));
   const below = (await settle(state.layers)).map(({ diffId }) => diffId);
   for (const record of records) context.store.records.put({ ...record, below, layer: plain(layer) });

@@ -38,6 +38,8 @@ export interface SolverOptions {
   readonly jobs: number;
   /** Say for every step what the cache said, and why. */
   readonly explain: boolean;
+  /** Results of steps are recorded in the cache. */
+  readonly remembers: boolean;
   /** Asked in order for what the local store has no record of. */
   readonly recordSources: readonly RecordSource[];
   /** Hits of those, until their layers are here. */
