@@ -1,12 +1,16 @@
 /**
+ * npm run soak -- --kill [INSTANTS]: kills kiln at random instants (200) of its work on a store, half of them as root,
+ * half as the user of the tests, and looks whether the store is whole after each. KILN_SEED repeats a run.
+ *
  * npm run soak [-- RUNS]: builds a package-heavy Dockerfile many times (300) without cache. The last RUN writes down
  * every file it sees; the image, unpacked by umoci, must hold exactly that. Ends with 1 at the first difference.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-const RUNS = Number(process.argv[2] ?? 300);
+import { processesOf } from '../test/helpers/no-leftovers.ts';
+import { startRegistry } from '../test/registry/registry-server.ts';
+import { killAtRandom } from './kill-instants.ts';
 
 /** Lists a tree: kind, mode, owner, link target, and for files time and SHA-256. What the runtime mounts is left out. */
 const LISTING = `cd "$1" || exit 1
@@ -30,6 +34,46 @@ RUN apt-get purge -y file && dpkg --configure -a && useradd -m worker && chown -
 COPY listing.sh /listing.sh
 RUN sh /listing.sh / > /listing
 `;
+
+/** Instants of kills as a user; 1 when something was wrong after one. */
+async function killAs(user: string, instants: number): Promise<number> {
+  const directory = mkdtempSync('/tmp/kiln-kill-');
+  const registry = await startRegistry();
+  try {
+    const [home, context] = [join(directory, 'home'), join(directory, 'context')];
+    execFileSync('mkdir', [home, context]);
+    execFileSync('chmod', ['755', directory]);
+    execFileSync('chown', [user, directory, home, context]);
+    const base = 'oci:/var/cache/kiln-test/busybox';
+    const remote = `${registry.host}/soak/base:1`;
+    execFileSync('skopeo', [
+      'copy',
+      '-q',
+      '--insecure-policy',
+      '--dest-tls-verify=false',
+      base,
+      `docker://${remote}`,
+    ]);
+    const drop =
+      user === 'root' ? [] : ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--'];
+    const start = (args: readonly string[]) => {
+      const [program = '', ...words] = [...drop, join(process.cwd(), 'bin/kiln'), ...args];
+      const env = { PATH: process.env['PATH'], HOME: directory, KILN_HOME: home };
+      return spawn(program, words, { env, stdio: 'pipe' });
+    };
+    const running = (): string[] => processesOf(home);
+    const seed = Number(process.env['KILN_SEED'] ?? Date.now() % 1e6);
+    const log = (line: string): void => console.log(`${user}: ${line}`);
+    const subject = { start, home, context, base, remote, running };
+    const { killed, byCommand, wrong } = await killAtRandom(subject, { instants, seed, log });
+    log(`${instants} instants (seed ${seed}), ${killed} in the middle of work: ${JSON.stringify(byCommand)}`);
+    for (const line of wrong) log(`WRONG: ${line}`);
+    return wrong.length === 0 ? 0 : 1;
+  } finally {
+    await registry.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
 
 function debianBase(): string {
   const given = process.env['BENCH_DEBIAN'];
@@ -74,14 +118,14 @@ function build(directory: string, context: string): string[] {
   ];
 }
 
-function main(): number {
+function buildMany(runs: number): number {
   const directory = mkdtempSync('/tmp/kiln-soak-');
   try {
     const context = join(directory, 'context');
     execFileSync('mkdir', [context]);
     writeFileSync(join(context, 'listing.sh'), LISTING);
     writeFileSync(join(context, 'Dockerfile'), DOCKERFILE);
-    for (let run = 1; run <= RUNS; run++) {
+    for (let run = 1; run <= runs; run++) {
       const differences = build(directory, context);
       if (differences.length > 0) {
         console.log(
@@ -89,7 +133,7 @@ function main(): number {
         );
         return 1;
       }
-      if (run % 10 === 0 || run === RUNS) console.log(`${run} builds, 0 differences`);
+      if (run % 10 === 0 || run === runs) console.log(`${run} builds, 0 differences`);
       // Old layers would fill the disk; the store begins anew every tenth build.
       if (run % 10 === 0) rmSync(join(directory, 'home'), { recursive: true, force: true });
     }
@@ -99,4 +143,11 @@ function main(): number {
   }
 }
 
-process.exitCode = main();
+async function main(): Promise<number> {
+  const [first, second] = process.argv.slice(2);
+  if (first !== '--kill') return buildMany(Number(first ?? 300));
+  const half = Math.ceil(Number(second ?? 200) / 2);
+  return Math.max(await killAs('root', half), await killAs('kilntest', half));
+}
+
+process.exitCode = await main();

@@ -56,26 +56,44 @@ describe.each([ROOTLESS, AS_ROOT])('as $user', (variant) => {
   });
 });
 
-test('builds with prunes between and beside them all end with whole images', async () => {
-  const work = new Workspace(ROOTLESS);
-  work.write('f', '1');
-  const builds = Array.from({ length: 10 }, (_, n) => work.kiln(command(work, `app${n}`, String(n % 3))));
-  const prunes = async (): Promise<void> => {
-    for (let count = 0; count < 4; count++) await ok(work, count % 2 === 0 ? ['prune'] : ['prune', '--all']);
-  };
-  const [, ...results] = await Promise.all([prunes(), ...builds]);
-  expect(results.filter(({ exitCode }) => exitCode !== 0).map(({ stderr }) => stderr)).toEqual([]);
-  await ok(work, ['prune', '--all']);
-  for (let n = 0; n < 10; n++) {
-    const target = work.fresh('copy');
-    run('skopeo', [
-      'copy',
-      '-q',
-      '--insecure-policy',
-      `oci:${work.home}:docker.io/library/app${n}:latest`,
-      `oci:${target}:a`,
-    ]);
-  }
+describe.each([ROOTLESS, AS_ROOT])('as $user', (variant) => {
+  test('twenty builds at once, with prunes between, all end with whole images', {
+    timeout: 180_000,
+  }, async () => {
+    const work = new Workspace(variant);
+    work.write('f', '1');
+    const builds = Array.from({ length: 20 }, (_, n) => work.kiln(command(work, `app${n}`, String(n % 4))));
+    const kinds = [
+      ['prune'],
+      ['prune', '--all'],
+      ['prune', '--keep-storage', '1MB'],
+      ['prune', '--filter', 'until=1s'],
+    ];
+    const prunes = async (): Promise<void> => {
+      for (let count = 0; count < 8; count++) await ok(work, kinds[count % kinds.length] ?? []);
+    };
+    const [, ...results] = await Promise.all([prunes(), ...builds]);
+    expect(results.filter(({ exitCode }) => exitCode !== 0).map(({ stderr }) => stderr)).toEqual([]);
+    expect(await ok(work, ['doctor', '--store', '--dry-run'])).toMatch(
+      /^checked \d+ images[\s\S]*the store is whole\n$/,
+    );
+    await ok(work, ['prune', '--all']);
+    expect(await ok(work, ['doctor', '--store', '--dry-run'])).toMatch(
+      /^checked \d+ images[\s\S]*the store is whole\n$/,
+    );
+    expect((await ok(work, ['images', '--format', '{{.Repository}}'])).trim().split('\n')).toHaveLength(20);
+    const copy = work.fresh('copy');
+    for (let n = 0; n < 20; n++) {
+      // skopeo checks every digest on the way.
+      const name = `oci:${work.home}:docker.io/library/app${n}:latest`;
+      run('skopeo', ['copy', '-q', '--insecure-policy', name, `oci:${copy}:a${n}`]);
+    }
+    for (let n = 0; n < 4; n++) {
+      const bundle = work.fresh('bundle');
+      run('umoci', ['unpack', '--image', `${copy}:a${n}`, bundle]);
+      expect(readFileSync(join(bundle, 'rootfs/both'), 'utf8')).toBe(`${n}\n1`);
+    }
+  });
 });
 
 const MOUNTED =

@@ -10,7 +10,7 @@ function mountsBelow(directory: string): string[] {
 }
 
 /** Processes whose environment, working directory or command line names the directory. */
-function processesOf(directory: string): string[] {
+export function processesOf(directory: string): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((pid) => {
