@@ -219,6 +219,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       clock,
       epoch,
       jobs: request.jobs,
+      settings: request.settings,
       explain: request.explain,
       recordSources: caches.sources,
       borrowed,

@@ -43,10 +43,10 @@ function head(kind: string, { parent, platform, epoch }: Context): KeyPart[] {
   ];
 }
 
-/** Parts of a RUN. `inputs` are the identities of what its mounts hold. */
+/** Parts of a RUN. `inputs` are the identities of what its mounts hold, `sandbox` what else the user gave all RUNs. */
 export function runKeyParts(
   step: RunStep,
-  context: Context & { readonly inputs: readonly KeyPart[] },
+  context: Context & { readonly inputs: readonly KeyPart[]; readonly sandbox: readonly KeyPart[] },
 ): KeyPart[] {
   return [
     ...head('run', context),
@@ -55,6 +55,7 @@ export function runKeyParts(
     ['cwd', step.cwd],
     ['user', step.user],
     ['network', step.network],
+    ...context.sandbox,
     ...step.env.map((entry): KeyPart => {
       const equals = entry.indexOf('=');
       const name = entry.slice(0, equals);

@@ -20,7 +20,7 @@ import { findOnEqualStack } from './equal-stacks.ts';
 import { contentInputs, definitionInputs } from './key-inputs.ts';
 import { isWhole, localLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
-import type { SolverContext } from './solver-context.ts';
+import type { SolverContext, SolverOptions } from './solver-context.ts';
 import { type SettledLayer, type StageState, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 
@@ -44,10 +44,9 @@ export interface LookUpResult {
 
 /** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
 export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
-  const { state, step } = request;
+  const { step } = request;
   const inputs = await definitionInputs(context, request);
-  const { epoch } = context.options;
-  const parts = partsOf(request, { parent: state.key, inputs: inputs.parts, epoch });
+  const parts = partsOf(context, request, inputs.parts);
   const key = keyOf(parts);
   const found = step.noCache ? undefined : await findRecord(context, key);
   if (found !== undefined) {
@@ -57,7 +56,7 @@ export async function lookUp(context: SolverContext, request: StepRequest): Prom
   }
   // Only what is read from stages and images has a second, looser identity: its bytes.
   const byContent = await contentInputs(context, request);
-  const contentParts = partsOf(request, { parent: state.key, inputs: byContent.parts, epoch });
+  const contentParts = partsOf(context, request, byContent.parts);
   const keys = [
     { key, parts },
     { key: keyOf(contentParts), parts: contentParts },
@@ -179,16 +178,26 @@ function plain({ diffId, tarSize, created, blob, form }: SettledLayer): CacheRec
 }
 
 function partsOf(
-  { step, plan }: StepRequest,
-  { parent, inputs, epoch }: { parent: string; inputs: readonly KeyPart[]; epoch: number | undefined },
+  { options }: SolverContext,
+  { step, plan, state }: StepRequest,
+  inputs: readonly KeyPart[],
 ): KeyPart[] {
-  const context = { parent, platform: plan.platform, epoch };
+  const { epoch, settings } = options;
+  const context = { parent: state.key, platform: plan.platform, epoch };
   switch (step.kind) {
     case 'run':
-      return runKeyParts(step, { ...context, inputs });
+      return runKeyParts(step, { ...context, inputs, sandbox: sandboxParts(settings) });
     case 'transfer':
       return transferKeyParts(step, { ...context, inputs });
     case 'workdir':
       return workdirKeyParts(step, context);
   }
+}
+
+/** What RUNs can see of the settings that they share, as BuildKit counts it: hosts and limits, never secrets. */
+function sandboxParts({ extraHosts, ulimits }: SolverOptions['settings']): KeyPart[] {
+  return [
+    ...(extraHosts.length === 0 ? [] : [['hosts', JSON.stringify(extraHosts)] as const]),
+    ...(ulimits.length === 0 ? [] : [['ulimits', JSON.stringify(ulimits)] as const]),
+  ];
 }

@@ -91,6 +91,8 @@ const WRITTEN: Readonly<Record<string, readonly [CacheDifference['part'], string
   cwd: ['option', 'WORKDIR'],
   user: ['option', 'USER'],
   network: ['option', 'the network'],
+  hosts: ['option', '--add-host'],
+  ulimits: ['option', '--ulimit'],
   epoch: ['option', 'SOURCE_DATE_EPOCH'],
   chown: ['option', '--chown'],
   chmod: ['option', '--chmod'],

@@ -36,6 +36,8 @@ export interface SolverOptions {
   /** SOURCE_DATE_EPOCH, seconds. */
   readonly epoch: number | undefined;
   readonly jobs: number;
+  /** What the user set for all RUNs. */
+  readonly settings: Pick<RunSettings, 'extraHosts' | 'ulimits'>;
   /** Say for every step what the cache said, and why. */
   readonly explain: boolean;
   /** Results of steps are recorded in the cache. */

@@ -161,6 +161,10 @@ test('what a step cannot see never busts it; an ARG that a RUN sees and a byte t
     'two/3': true,
     'two/4': true,
   });
+  for (const flag of ['--add-host=h:1.2.3.4', '--ulimit=nofile=100']) {
+    const found = await steps(work, CONTEXT, { args: [flag] });
+    expect([found['one/2'], found['two/2'], found['two/3']], flag).toEqual([false, true, false]);
+  }
   for (const change of ['printf x > d/a', 'chmod 700 d/b', 'ln -s a d/l', 'setfattr -n user.k -v 1 d/a']) {
     work.shell(change);
     const found = await steps(work, CONTEXT);
