@@ -5,6 +5,7 @@ import { hexOf } from '../image/descriptor.ts';
 import { chainFinder, listCache } from './cache-entries.ts';
 import { LiveSet } from './live-set.ts';
 import { listMounts, whileUnused } from './mount-list.ts';
+import { type MeasuredDirectory, rememberedSize } from './size-memory.ts';
 import type { Store } from './store.ts';
 import { treeSize } from './tree-size.ts';
 
@@ -102,13 +103,18 @@ export function cacheSize(store: Store): number {
     if (chain !== undefined && size !== undefined) tarSizes.set(hexOf(chain), size);
   }
   const chains = join(store.root, 'chains');
-  const snapshots = readdirSync(chains).map((chain) => {
+  let estimated = 0;
+  const directories: MeasuredDirectory[] = [];
+  for (const chain of readdirSync(chains)) {
     const name = readFileSync(join(chains, chain), 'utf8').trim();
-    return tarSizes.get(chain) ?? treeSize(join(store.root, 'snapshots', name)).size;
-  });
+    const tarSize = tarSizes.get(chain);
+    if (tarSize === undefined) directories.push({ path: join(store.root, 'snapshots', name), state: '' });
+    else estimated += tarSize;
+  }
+  // The content of a cache mount changes only while a step uses it.
+  for (const { path, lastUse } of listMounts(store)) directories.push({ path, state: `${lastUse}` });
   const layers = layerItems(store, neededBy(store)).map(({ size, active }) => (active ? 0 : size));
-  const mounts = listMounts(store).map(({ path }) => treeSize(path).size);
-  return [...snapshots, ...layers, ...mounts].reduce((sum, size) => sum + size, 0);
+  return layers.reduce((sum, size) => sum + size, estimated + rememberedSize(store, directories));
 }
 
 function summed(type: Usage['type'], items: readonly UsageItem[]): Usage {
