@@ -3,8 +3,11 @@ import { dirname } from 'node:path';
 import { execute } from '@oclif/core/execute';
 import type { PJSON } from '@oclif/core/interfaces';
 import Build from './commands/build.ts';
+import Commit from './commands/commit.ts';
 import Df from './commands/df.ts';
+import Diff from './commands/diff.ts';
 import Doctor from './commands/doctor.ts';
+import Export from './commands/export.ts';
 import History from './commands/history.ts';
 import Images from './commands/images.ts';
 import Import from './commands/import.ts';
@@ -14,8 +17,10 @@ import Load from './commands/load.ts';
 import Login from './commands/login.ts';
 import Logout from './commands/logout.ts';
 import Prune from './commands/prune.ts';
+import Ps from './commands/ps.ts';
 import Pull from './commands/pull.ts';
 import Push from './commands/push.ts';
+import Rm from './commands/rm.ts';
 import Rmi from './commands/rmi.ts';
 import Run from './commands/run.ts';
 import Save from './commands/save.ts';
@@ -29,6 +34,11 @@ declare const KILN_PACKAGE: PJSON;
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
 export const COMMANDS = {
   build: Build,
+  commit: Commit,
+  diff: Diff,
+  export: Export,
+  ps: Ps,
+  rm: Rm,
   df: Df,
   doctor: Doctor,
   history: History,

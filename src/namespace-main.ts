@@ -3,8 +3,9 @@ import { setMaxListeners } from 'node:events';
 import { type BuildOutcome, buildImage } from './actions/build-image.ts';
 import type { BuildRequest } from './actions/build-request.ts';
 import { BuildScratch } from './actions/build-scratch.ts';
-import type { ContainerTask } from './actions/container-task.ts';
+import type { ContainerTask, ContainerTaskResult } from './actions/container-tasks.ts';
 import { openRegistry } from './actions/open-registry.ts';
+import type { RunTask } from './actions/run-task.ts';
 import { chooseSandbox } from './executor/choose-sandbox.ts';
 import { type NamespaceContext, serveNamespace } from './executor/namespace-child.ts';
 import { type Check, probeInside } from './executor/probe.ts';
@@ -18,35 +19,39 @@ import type { StoreUsage } from './store/store-usage.ts';
 /** What the command outside asks for. */
 export type NamespaceTask =
   | { readonly task: 'build'; readonly request: BuildRequest }
-  | { readonly task: 'run'; readonly request: ContainerTask }
+  | { readonly task: 'run'; readonly request: RunTask }
+  | { readonly task: 'container'; readonly request: ContainerTask }
   | { readonly task: 'probe'; readonly root: string; readonly env: NodeJS.ProcessEnv }
   | { readonly task: 'prune'; readonly root: string; readonly options: GarbageOptions }
   | { readonly task: 'measure'; readonly root: string };
+
+/** What it gets. */
+type Answer = BuildOutcome | Check[] | GarbageReport | StoreUsage | ContainerTaskResult | number;
 
 /** What it is sent while the build goes on. */
 export interface NamespaceMessage {
   readonly event: Parameters<Emit>[0];
 }
 
-serveNamespace<NamespaceTask, BuildOutcome | Check[] | GarbageReport | StoreUsage | number>(
-  (task, context) => {
-    // Files get the modes their layers say, not what a shell once asked for.
-    process.umask(0);
-    setMaxListeners(0, context.signal);
-    switch (task.task) {
-      case 'build':
-        return build(task.request, context);
-      case 'run':
-        return run(task.request, context);
-      case 'probe':
-        return probe(task, context);
-      case 'prune':
-        return prune(task);
-      case 'measure':
-        return measure(task);
-    }
-  },
-);
+serveNamespace<NamespaceTask, Answer>((task, context) => {
+  // Files get the modes their layers say, not what a shell once asked for.
+  process.umask(0);
+  setMaxListeners(0, context.signal);
+  switch (task.task) {
+    case 'build':
+      return build(task.request, context);
+    case 'run':
+      return run(task.request, context);
+    case 'container':
+      return container(task.request, context);
+    case 'probe':
+      return probe(task, context);
+    case 'prune':
+      return prune(task);
+    case 'measure':
+      return measure(task);
+  }
+});
 
 async function build(request: BuildRequest, context: NamespaceContext): Promise<BuildOutcome> {
   const { registry, connections } = openRegistry(request.env);
@@ -87,9 +92,14 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
   }
 }
 
-async function run(request: ContainerTask, context: NamespaceContext): Promise<number> {
+async function run(request: RunTask, context: NamespaceContext): Promise<number> {
   const { runTask } = await import('./actions/run-container-inside.ts');
   return runTask(request, context);
+}
+
+async function container(request: ContainerTask, context: NamespaceContext): Promise<ContainerTaskResult> {
+  const { doContainerTask } = await import('./actions/container-tasks.ts');
+  return doContainerTask(request, context);
 }
 
 async function probe(

@@ -4,9 +4,9 @@ import { createWriteStream } from 'node:fs';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BuildError } from '../errors.ts';
-import { type DiffId, type Digest, digestOf, MEDIA_TYPE, type Platform } from '../image/descriptor.ts';
+import { type DiffId, type Digest, MEDIA_TYPE, type Platform } from '../image/descriptor.ts';
 import type { ImageConfig } from '../image/image-config.ts';
-import { type EncodedDocument, encodeDocument, makeManifest } from '../image/manifest.ts';
+import { encodeConfig, encodeDocument, makeManifest } from '../image/manifest.ts';
 import { isTarHeader } from '../layer/archive.ts';
 import { isDecompressionError, uncompressed } from '../layer/decompress.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
@@ -42,7 +42,7 @@ export async function importImage(store: Store, source: Readable, options: Impor
     store.blobs.adopt(path, diffId);
     store.layers.adoptToc(toc, diffId);
     const layer = { mediaType: MEDIA_TYPE.ociLayer, digest: diffId, size };
-    const document = configDocument(config([diffId]));
+    const document = encodeConfig(config([diffId]));
     const manifest = encodeDocument(makeManifest({ config: document.descriptor, layers: [layer] }));
     const { os, architecture, variant } = options.platform;
     const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
@@ -76,12 +76,6 @@ function configOf(
     history: [{ created: time, comment: message }],
   };
   return applyChanges(config, changes, platform);
-}
-
-function configDocument(config: ImageConfig): EncodedDocument {
-  const content = Buffer.from(JSON.stringify(config));
-  const digest = digestOf(content);
-  return { descriptor: { mediaType: MEDIA_TYPE.ociConfig, digest, size: content.length }, content };
 }
 
 interface ReceivedTar {

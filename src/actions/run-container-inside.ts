@@ -6,10 +6,10 @@ import type { AttachedProcess } from '../executor/sandbox.ts';
 import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
 import { Store } from '../store/store.ts';
 import { DescriptorStream } from '../system/descriptor-stream.ts';
-import type { ContainerTask, FromContainer, ToContainer } from './container-task.ts';
+import type { FromContainer, RunTask, ToContainer } from './run-task.ts';
 
 /** Runs the container of a task; resolves to its exit code. */
-export async function runTask(task: ContainerTask, context: NamespaceContext): Promise<number> {
+export async function runTask(task: RunTask, context: NamespaceContext): Promise<number> {
   const { root, interactive, isolation, snapshotter, terminal, searchPath, container } = task;
   const { sandbox } = chooseSandbox({ isolation, setup: context, searchPath });
   const tell = (message: FromContainer): void => context.send(message);

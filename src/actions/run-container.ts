@@ -8,8 +8,8 @@ import { enterNamespace } from '../executor/namespace.ts';
 import type { NamespaceTask } from '../namespace-main.ts';
 import { type Session, Store } from '../store/store.ts';
 import type { TerminalSize } from '../system/libc.ts';
-import type { FromContainer, RunOptions, ToContainer } from './container-task.ts';
 import { type ObtainOptions, obtainImage } from './obtain-image.ts';
+import type { FromContainer, RunOptions, ToContainer } from './run-task.ts';
 
 /** The caller's terminal, where the container gets one. */
 export interface CallerTerminal {

@@ -65,8 +65,10 @@ export function parseVolume(text: string, directory: string): SandboxMount {
     );
   }
   const path = resolve(directory, source.replace(/^~(?=\/|$)/, homedir()));
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
-    fail(`there is no ${path}`, 'Make it first: mkdir -p, or correct the path.');
+  try {
+    statSync(path);
+  } catch (error) {
+    fail(messageOf(error).replace(/, stat.*$/, `: ${path}`), 'Make it first: mkdir -p, or correct the path.');
   }
   return { type: 'bind', source: path, destination, readonly: words.includes('ro') };
 }

@@ -1,6 +1,6 @@
 /** The inside of `kiln run`: a container's writable layer over its image, and a process in it. */
 import { randomBytes } from 'node:crypto';
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import type {
@@ -88,7 +88,7 @@ export async function runContainer(request: ContainerRequest, world: ContainerWo
 }
 
 /** Removes the files of a container that nobody runs. */
-function removeContainer(store: Store, directory: string): void {
+export function removeContainer(store: Store, directory: string): void {
   const session = store.openSession();
   try {
     store.containers.take(directory, session.draft('container'), { wait: true });
@@ -224,6 +224,7 @@ async function runIn(
 
 /** `kiln rm -f` asks by a file: whoever may write to the store may end its containers. */
 function killOnRequest({ directory }: LivingContainer, process: AttachedProcess): () => void {
+  if (existsSync(join(directory, 'kill'))) process.signal('SIGKILL');
   const watcher = watch(directory, (_event, name) => {
     if (name === 'kill') process.signal('SIGKILL');
   });

@@ -12,6 +12,7 @@ import {
   MEDIA_TYPE,
   type Platform,
 } from './descriptor.ts';
+import type { ImageConfig } from './image-config.ts';
 
 /** The two families of media types. */
 export type ManifestFormat = 'oci' | 'docker';
@@ -99,6 +100,12 @@ export function parseIndex(content: Uint8Array, mediaType?: string): ImageIndex 
   const document = parseManifestDocument(content, mediaType);
   if (document.kind === 'index') return document.index;
   throw invalid('it is the manifest of one image where an index was expected');
+}
+
+/** A config as it is stored; `mediaType` is the OCI one unless said. */
+export function encodeConfig(config: ImageConfig, mediaType: string = MEDIA_TYPE.ociConfig): EncodedDocument {
+  const content = Buffer.from(JSON.stringify(config));
+  return { descriptor: { mediaType, digest: digestOf(content), size: content.length }, content };
 }
 
 /** A manifest of this config and these layers; media types are converted to the format. Docker's has no annotations. */

@@ -1,5 +1,6 @@
 /** A stack of lower directories in overlay form, asked about single paths: what was there before a step ran. */
-import type { Stats } from 'node:fs';
+import { readdirSync, type Stats } from 'node:fs';
+import { toFsPath } from '../system/byte-path.ts';
 import { isOpaque, isWhiteout, lstatPath } from './host-entry.ts';
 
 export interface LowerFile {
@@ -27,6 +28,15 @@ export class LowerView {
       if (stats !== undefined) return isWhiteout(stats) ? undefined : { host, stats };
     }
     return undefined;
+  }
+
+  /** Names in a directory, deleted ones left out. */
+  names(path: string): string[] {
+    const names = new Set<string>();
+    for (const directory of this.#directories(path)) {
+      for (const name of readdirSync(toFsPath(directory), { encoding: 'latin1' })) names.add(name);
+    }
+    return [...names].filter((name) => this.find(path === '' ? name : `${path}/${name}`) !== undefined);
   }
 
   /** Below a directory that no lower has there is nothing to look for, however many lowers there are. */

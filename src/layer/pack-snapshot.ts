@@ -19,6 +19,45 @@ export interface SnapshotSource {
   readonly upper: string;
   /** Absolute paths of the directories below, topmost first. */
   readonly lowers: readonly string[];
+  /** Absolute paths inside that something may have been mounted on; what is new and empty there is no change. */
+  readonly mountPoints?: readonly string[];
+}
+
+/** How a path differs from what was below: added, changed, deleted. */
+export type ChangeKind = 'A' | 'C' | 'D';
+
+/** Takes the changes of a snapshot, in the order of a layer's entries. */
+interface ChangeSink {
+  /** `size`: bytes of the file, of a deleted one those it had. */
+  begin(entry: Entry, kind: ChangeKind, size: number): void;
+  /** Bytes of the file that was begun last. `host` is its byte path. */
+  content(host: string, entry: Entry): Promise<void> | undefined;
+  /** A path that an opaque directory hides; no entry of a layer stands for it. */
+  hidden?(path: string, size: number): void;
+  /** Waits until what was begun has been dealt with, if there is much of it. */
+  behind(): Promise<void> | undefined;
+}
+
+/** One difference between a snapshot and what is below it. `path` is a byte string without a leading slash. */
+export interface SnapshotChange {
+  readonly kind: ChangeKind;
+  readonly path: string;
+  readonly size: number;
+}
+
+/** What a layer of the snapshot would hold, without writing one. */
+export async function snapshotChanges(source: SnapshotSource): Promise<SnapshotChange[]> {
+  const changes: SnapshotChange[] = [];
+  const sink: ChangeSink = {
+    begin: ({ path, type }, kind, size) => {
+      if (path !== '' && type !== 'opaque') changes.push({ kind, path, size });
+    },
+    hidden: (path, size) => changes.push({ kind: 'D', path, size }),
+    content: () => undefined,
+    behind: () => undefined,
+  };
+  await new SnapshotWalk(source, sink).run();
+  return changes.sort((a, b) => (a.path.replaceAll('/', '\0') < b.path.replaceAll('/', '\0') ? -1 : 1));
 }
 
 /** Writes the changes, names in byte order. On failure nothing stays. Throws as `packTree` does. */
@@ -26,7 +65,13 @@ export async function packSnapshot(source: SnapshotSource, output: LayerOutput):
   const writer = new LayerWriter(output);
   const copier = new ContentCopier(writer);
   try {
-    await new SnapshotPacker(source, { writer, copier }).pack();
+    const sink: ChangeSink = {
+      begin: (entry) => writer.begin(entry),
+      content: (host, { path, size }) =>
+        copier.copy({ kind: 'file', path: host }, { size, shown: `/${path}` }),
+      behind: () => writer.behind(),
+    };
+    await new SnapshotWalk(source, sink).run();
     return await writer.finish();
   } catch (error) {
     writer.abandon();
@@ -36,32 +81,29 @@ export async function packSnapshot(source: SnapshotSource, output: LayerOutput):
   }
 }
 
-class SnapshotPacker {
+class SnapshotWalk {
   readonly #upper: string;
   readonly #lowers: LowerView;
-  readonly #writer: LayerWriter;
-  readonly #copier: ContentCopier;
+  readonly #sink: ChangeSink;
+  readonly #mountPoints: ReadonlySet<string>;
   /** First path of each file that has several names. */
   readonly #links = new Map<string, string>();
   /** Directories that are written only if something in them is. */
   #pending: Entry[] = [];
 
-  constructor(
-    { upper, lowers }: SnapshotSource,
-    { writer, copier }: { writer: LayerWriter; copier: ContentCopier },
-  ) {
+  constructor({ upper, lowers, mountPoints = [] }: SnapshotSource, sink: ChangeSink) {
     this.#upper = toByteString(upper);
     this.#lowers = new LowerView(lowers.map(toByteString));
-    this.#writer = writer;
-    this.#copier = copier;
+    this.#sink = sink;
+    this.#mountPoints = new Set(mountPoints.flatMap(withParents));
   }
 
-  async pack(): Promise<void> {
+  async run(): Promise<void> {
     const stats = lstatPath(this.#upper);
     // The root itself is written only when a step changed its mode, owner or attributes.
     if (stats !== undefined && !sameRoot({ host: this.#upper, stats }, this.#lowers.find(''))) {
       const entry = hostEntry('', this.#upper, stats);
-      if (entry !== undefined) this.#emit(entry);
+      if (entry !== undefined) this.#emit(entry, 'C');
     }
     await this.#directory('', this.#lowers);
   }
@@ -73,7 +115,7 @@ class SnapshotPacker {
       const path = directory === '' ? name : `${directory}/${name}`;
       const file = { path, host: `${this.#upper}/${path}`, below };
       const stats = lstatPath(file.host);
-      if (stats === undefined) continue;
+      if (stats === undefined || this.#isMountPoint({ ...file, stats })) continue;
       const wait = stats.isDirectory()
         ? this.#subdirectory({ ...file, stats })
         : this.#file({ ...file, stats });
@@ -90,8 +132,8 @@ class SnapshotPacker {
     const opaque = covers && isOpaque(host);
     const depth = this.#pending.length;
     if (before !== undefined && !opaque && sameDirectory({ host, stats }, before)) this.#pending.push(entry);
-    else this.#emit(entry);
-    if (opaque) this.#emit(marker('opaque', path, stats));
+    else this.#emit(entry, before === undefined ? 'A' : 'C');
+    if (opaque) this.#opaque(path, { host, stats, below });
     await this.#directory(path, covers && !opaque ? below : undefined);
     this.#pending.length = Math.min(this.#pending.length, depth);
   }
@@ -100,24 +142,55 @@ class SnapshotPacker {
     const { path, host, stats, below } = file;
     if (isWhiteout(stats) || stats.isSocket()) {
       // No layer holds a socket; what it stands in place of is gone nevertheless.
-      if (below?.find(path) !== undefined) this.#emit(marker('whiteout', path, stats));
-      return this.#writer.behind();
+      this.#whiteout(path, { stats, below });
+      return this.#sink.behind();
     }
-    if (this.#whiteoutFile(file)) return this.#writer.behind();
+    if (this.#whiteoutFile(file)) return this.#sink.behind();
     const identity = stats.nlink > 1 ? identityOf(host, stats) : undefined;
     const first = identity === undefined ? undefined : this.#links.get(identity);
     const entry = hostEntry(path, host, stats);
     if (entry === undefined) return undefined;
     if (first !== undefined) {
       const { xattrs: _, ...attributes } = entry;
-      this.#emit({ ...attributes, type: 'hardlink', linkTarget: first, size: 0 });
-      return this.#writer.behind();
+      this.#emit({ ...attributes, type: 'hardlink', linkTarget: first, size: 0 }, this.#kind(file));
+      return this.#sink.behind();
     }
     if (identity === undefined && sameAsBefore({ host, stats, entry }, below?.find(path))) return undefined;
     if (identity !== undefined) this.#links.set(identity, path);
-    this.#emit(entry);
-    if (entry.type !== 'file' || entry.size === 0) return this.#writer.behind();
-    return this.#copier.copy({ kind: 'file', path: host }, { size: entry.size, shown: `/${path}` });
+    this.#emit(entry, this.#kind(file));
+    if (entry.type !== 'file' || entry.size === 0) return this.#sink.behind();
+    return this.#sink.content(host, entry);
+  }
+
+  #kind({ path, below }: UpperFile): ChangeKind {
+    return below?.find(path) === undefined ? 'A' : 'C';
+  }
+
+  #whiteout(path: string, { stats, below }: Pick<UpperFile, 'stats' | 'below'>): void {
+    const before = below?.find(path)?.stats;
+    if (before === undefined) return;
+    this.#emit(marker('whiteout', path, stats), 'D', before.isFile() ? before.size : 0);
+  }
+
+  #opaque(path: string, { host, stats, below }: Pick<UpperFile, 'host' | 'stats' | 'below'>): void {
+    this.#emit(marker('opaque', path, stats), 'C');
+    if (this.#sink.hidden === undefined || below === undefined) return;
+    for (const name of below.names(path)) {
+      const before = below.find(`${path}/${name}`)?.stats;
+      if (before === undefined || lstatPath(`${host}/${name}`) !== undefined) continue;
+      this.#sink.hidden(`${path}/${name}`, before.isFile() ? before.size : 0);
+    }
+  }
+
+  /** A mount point that was made for a process that still runs, or was killed before it could be taken away. */
+  #isMountPoint({ path, host, stats, below }: UpperFile): boolean {
+    if (!this.#mountPoints.has(path) || below?.find(path) !== undefined) return false;
+    if (!stats.isDirectory()) return stats.isFile() && stats.size === 0;
+    return readdirSync(toFsPath(host), { encoding: 'latin1' }).every((name) => {
+      const child = { path: `${path}/${name}`, host: `${host}/${name}`, below: undefined };
+      const childStats = lstatPath(child.host);
+      return childStats === undefined || this.#isMountPoint({ ...child, stats: childStats });
+    });
   }
 
   /** Where fuse-overlayfs may not make devices, an empty file says what is deleted. */
@@ -128,16 +201,24 @@ class SnapshotPacker {
     const directory = path.slice(0, Math.max(0, slash - 1));
     const name = path.slice(slash);
     const deleted = path.slice(0, slash) + name.slice(WHITEOUT_PREFIX.length);
-    if (name === OPAQUE_NAME) this.#emit(marker('opaque', directory, stats));
-    else if (below?.find(deleted) !== undefined) this.#emit(marker('whiteout', deleted, stats));
+    if (name === OPAQUE_NAME) this.#emit(marker('opaque', directory, stats), 'C');
+    else this.#whiteout(deleted, { stats, below });
     return true;
   }
 
-  #emit(entry: Entry): void {
-    for (const directory of this.#pending) this.#writer.begin(directory);
+  #emit(entry: Entry, kind: ChangeKind, size = entry.size): void {
+    for (const directory of this.#pending) this.#sink.begin(directory, 'C', 0);
     this.#pending = [];
-    this.#writer.begin(entry);
+    this.#sink.begin(entry, kind, size);
   }
+}
+
+/** a/b/c, a/b and a. */
+function withParents(path: string): string[] {
+  const parts = toByteString(path)
+    .split('/')
+    .filter((part) => part !== '');
+  return parts.map((_, index) => parts.slice(0, index + 1).join('/'));
 }
 
 interface UpperFile {

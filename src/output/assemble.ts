@@ -1,7 +1,7 @@
 /** Config and layers of a finished image as documents: the config blob and the manifest over it. */
-import { type Compression, type Descriptor, digestOf, MEDIA_TYPE } from '../image/descriptor.ts';
+import { type Compression, type Descriptor, MEDIA_TYPE } from '../image/descriptor.ts';
 import { FORM_ANNOTATION, formName, INLINE_CACHE } from '../image/layer-form.ts';
-import { type EncodedDocument, encodeDocument, makeManifest } from '../image/manifest.ts';
+import { type EncodedDocument, encodeConfig, encodeDocument, makeManifest } from '../image/manifest.ts';
 import type { FinishedImage, LayerBlobs } from './finished-image.ts';
 import type { LayerForm } from './output-spec.ts';
 
@@ -34,9 +34,8 @@ export async function assemble(
   { form, mediaTypes, annotations }: AssembleOptions,
 ): Promise<AssembledImage> {
   const layers = await Promise.all(image.layers.map((layer) => blobs.describe(layer, form)));
-  const content = Buffer.from(JSON.stringify(image.config));
   const mediaType = mediaTypes === 'oci' ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig;
-  const config = { descriptor: { mediaType, digest: digestOf(content), size: content.length }, content };
+  const config = encodeConfig(image.config, mediaType);
   const all: Record<string, string> = { ...image.annotations, ...annotations };
   // Who takes layers from the inline cache must know their form.
   if (image.config[INLINE_CACHE] !== undefined) all[FORM_ANNOTATION] ??= formName(form);

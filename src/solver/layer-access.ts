@@ -20,6 +20,7 @@ import type { FileTree } from '../layer/file-tree.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
 import type { PackedLayer } from '../layer/layer-writer.ts';
 import { LayeredTree, type TreeLayer } from '../layer/layered-tree.ts';
+import type { SnapshotSource } from '../layer/pack-snapshot.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
 import type { Session, Store } from '../store/store.ts';
@@ -97,14 +98,9 @@ export class LayerAccess {
     readonly lowers: readonly string[];
     readonly below: readonly StepLayer[];
   }): Promise<SettledLayer> {
-    const { pool, signal, packSignal = signal, store } = this.#options;
+    const { store } = this.#options;
     try {
-      const packed = await pool.run(
-        'packSnapshot',
-        { upper: directory, lowers, output: this.#output() },
-        packSignal,
-      );
-      const layer = this.#keep(packed, created);
+      const layer = await this.packUpper({ upper: directory, lowers, created });
       const chain = chainsOf(await settle(below)).at(-1);
       store.layers.nameSnapshot(directory, chainId(chain, layer.diffId));
       return layer;
@@ -112,6 +108,13 @@ export class LayerAccess {
       store.layers.dropSnapshot(directory);
       throw error;
     }
+  }
+
+  /** Packs an upper directory that is not the store's to keep, such as a container's. */
+  async packUpper({ created, ...source }: PackRequest & SnapshotSource): Promise<SettledLayer> {
+    const { pool, signal, packSignal = signal } = this.#options;
+    const request = { ...source, output: this.#output() };
+    return this.#keep(await pool.run('packSnapshot', request, packSignal), created);
   }
 
   /** The stack as one tree. With `contents`, bytes of all files can be read as well; see also `ensureBytes`. */

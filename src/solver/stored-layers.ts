@@ -18,9 +18,17 @@ export interface StoredLayers {
 export function storedLayers(store: Store, { digest, mediaType }: Descriptor): StoredLayers {
   const manifest = parseManifest(store.blobs.read(digest), mediaType);
   const config = JSON.parse(store.blobs.read(manifest.config.digest).toString('utf8')) as ImageConfig;
+  return { manifest, config, layers: layersOf(store, { manifest, config }) };
+}
+
+/** Layers of a manifest that was read already. */
+export function layersOf(
+  store: Store,
+  { manifest, config }: Pick<StoredLayers, 'manifest' | 'config'>,
+): SettledLayer[] {
   const source = new LayoutSource(store.root);
   const created = config.created ?? '';
-  const layers = manifest.layers.map((descriptor, index): SettledLayer => {
+  return manifest.layers.map((descriptor, index): SettledLayer => {
     const diffId = config.rootfs.diff_ids[index] ?? descriptor.digest;
     // A plain tar is what the store keeps for layers of its own.
     const plain = compressionOf(descriptor.mediaType) === 'uncompressed';
@@ -28,7 +36,6 @@ export function storedLayers(store: Store, { digest, mediaType }: Descriptor): S
       ? { diffId, tarSize: descriptor.size, created }
       : { diffId, tarSize: 0, created, image: { diffId, descriptor, source } };
   });
-  return { manifest, config, layers };
 }
 
 /** Settled layers as a stack of steps. */

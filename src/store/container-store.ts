@@ -145,12 +145,19 @@ export class ContainerStore {
     return !whileLocked({ path: join(directory, 'alive'), kind: 'shared', wait: false }, () => {});
   }
 
-  /** Runs `work` while nobody removes the container. Throws CONTAINER_NOT_FOUND when it is gone already. */
-  async whileUsed<Result>({ directory, name }: Container, work: () => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work` while nobody removes the container and, when exclusive, nobody reads its files. Throws CONTAINER_NOT_FOUND
+   * when it is gone already.
+   */
+  async whileUsed<Result>(
+    { directory, name }: Container,
+    kind: 'shared' | 'exclusive',
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     const lock = openLock(join(directory, 'in-use'));
     if (lock === undefined) throw new BuildError('CONTAINER_NOT_FOUND', `no such container: ${name}`);
     try {
-      lockFile(lock, 'shared', true);
+      lockFile(lock, kind, true);
       return await work();
     } finally {
       closeSync(lock);

@@ -168,6 +168,7 @@ test('wrong usage is 125 and one clear line', async () => {
     ['USAGE_FLAGS', ['--network', 'mine', base]],
     ['USAGE_TTY', ['-it', base, 'sh']],
     ['USAGE_VOLUME', ['-v', '/nothing:/x', base]],
+    ['USAGE_VOLUME', ['-v', '/root/nothing:/x', base]],
     ['USAGE_VOLUME', ['-v', '/tmp:x', base]],
     ['USAGE_VOLUME', ['-v', '/tmp:/', base]],
     ['USAGE_VOLUME', ['-v', '/tmp:/x:sometimes', base]],

@@ -24,8 +24,7 @@ export interface RunOptions
 }
 
 /** What crosses into the namespace. */
-export interface ContainerTask
-  extends Pick<RunOptions, 'root' | 'interactive' | 'isolation' | 'snapshotter'> {
+export interface RunTask extends Pick<RunOptions, 'root' | 'interactive' | 'isolation' | 'snapshotter'> {
   readonly container: ContainerRequest;
   /** Set to give the container a terminal. */
   readonly terminal: TerminalSize | undefined;

@@ -1,0 +1,61 @@
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isatty } from 'node:tty';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import type { NamespaceTask } from '../namespace-main.ts';
+import { usage } from './flag-values.ts';
+import { KilnCommand } from './kiln-command.ts';
+
+export default class Export extends KilnCommand {
+  static override description = 'Write the root filesystem of a container as a tar.';
+
+  static override args = {
+    container: Args.string({ description: 'name or ID of a container', required: true }),
+  };
+
+  static override flags = {
+    output: Flags.string({ char: 'o', description: 'file to write (default: standard output)' }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Export);
+    const { signal, killSignal } = this.interruption();
+    const toStdout = flags.output === undefined || flags.output === '-';
+    if (toStdout && isatty(1)) {
+      throw usage(
+        'USAGE_OUTPUT',
+        'a tar is nothing for a terminal',
+        'Name a file with -o, or send standard output to one.',
+      );
+    }
+    const file = toStdout ? undefined : outputFile(flags.output ?? '');
+    const [{ Store }, { enterNamespace }] = await Promise.all([
+      import('../store/store.ts'),
+      import('../executor/namespace.ts'),
+    ]);
+    const root = this.storeRoot(flags.root);
+    const { id } = Store.open(root).containers.find(args.container);
+    const payload: NamespaceTask = {
+      task: 'container',
+      request: { root, kind: 'export', container: id, file, searchPath: process.env['PATH'] },
+    };
+    await enterNamespace<undefined>({ payload, env: { ...process.env }, signal, killSignal });
+  }
+}
+
+/** The absolute path of a file that can be made. Throws USAGE_OUTPUT. */
+function outputFile(text: string): string {
+  const file = resolve(text);
+  if (isDirectory(file)) throw usage('USAGE_OUTPUT', `-o ${text}: is a directory`, 'Name a file in it.');
+  if (isDirectory(dirname(file))) return file;
+  throw usage('USAGE_OUTPUT', `-o ${text}: there is no directory ${dirname(file)}`, 'Make it first.');
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
