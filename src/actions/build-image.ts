@@ -80,8 +80,7 @@ export async function buildImage(
   const dockerfile = parseDockerfile(request.dockerfile);
   const caches = new BuildCaches(request, environment, store);
   const { scratch, signal } = environment;
-  const { secrets } = request.settings;
-  const remote = openRemoteSources({ ...environment, ...request, secrets, known: request.fetched });
+  const remote = openRemoteSources({ ...environment, ...request, known: request.fetched });
   const epoch = await resolveEpoch(dockerfile, request, { remote, store, scratch, signal });
   const plans = await Promise.all(
     request.targetPlatforms.map((platform) => planFor(platform, { request, dockerfile, resolver, epoch })),

@@ -7,8 +7,10 @@ import { ArchiveTree } from '../context/archive-tree.ts';
 import type { ContextPlace } from '../context/contexts.ts';
 import { DirectoryTree } from '../context/directory-tree.ts';
 import type { Download } from '../context/download.ts';
-import { type Checkout, withoutLogins } from '../context/git-checkout.ts';
+import type { Checkout } from '../context/git-checkout.ts';
+import { withoutLogins } from '../context/git-command.ts';
 import { headOf, looksLikeArchive, plainTar } from '../context/plain-tar.ts';
+import { sshOptions } from '../context/ssh-options.ts';
 import { isGitContext, parseGitRef } from '../dockerfile/remote-source.ts';
 import { BuildError } from '../errors.ts';
 import { readSmallFile } from '../layer/read-file.ts';
@@ -23,7 +25,8 @@ import type { BuildScratch } from './build-scratch.ts';
 export interface RemoteWorld {
   readonly root: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly secrets: RunSettings['secrets'];
+  /** --secret and --ssh: what git logs in with. */
+  readonly settings: Pick<RunSettings, 'secrets' | 'ssh'>;
   readonly scratch: BuildScratch;
   readonly download: Download;
   readonly signal: AbortSignal;
@@ -32,13 +35,18 @@ export interface RemoteWorld {
 
 /** Downloads and repositories of one build. */
 export function openRemoteSources(world: RemoteWorld): RemoteSources {
-  const { root, env, secrets, scratch, download, signal, known } = world;
+  const { root, env, settings, scratch, download, signal, known } = world;
+  let ssh: string | undefined;
   return new RemoteSources({
     store: Store.open(root),
     download,
     makeDirectory: (purpose) => scratch.makeDirectory(purpose),
     env,
-    gitLogin: (remote) => gitLogin(remote, secrets),
+    gitLogin: (remote) => gitLogin(remote, settings.secrets),
+    sshOptions: () => {
+      ssh ??= sshOptions(scratch.makeDirectory('ssh'), { agent: settings.ssh.get('default') });
+      return ssh;
+    },
     known,
     signal,
     redact: (url) => withoutLogins(url.replace(/[?#].*$/s, '')),

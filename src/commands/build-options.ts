@@ -78,10 +78,11 @@ export async function toBuildRequest(
   const host = hostPlatform();
   const buildArgs = buildArgsOf(flags, env);
   const secrets = new Map((flags.secret ?? []).map((text) => parseSecret(text, env)));
+  const ssh = new Map((flags.ssh ?? []).map((text) => parseSsh(text, env)));
   const sources = await readSources({
     context,
     file: flags.file,
-    world: { root, env, secrets, scratch, signal },
+    world: { root, env, settings: { secrets, ssh }, scratch, signal },
     keepGitDir: keepGitDir(buildArgs),
   });
   const names = (flags.tag ?? []).map(fullName);
@@ -115,7 +116,7 @@ export async function toBuildRequest(
       shmSize: parseSize('--shm-size', flags['shm-size']),
       ulimits: (flags.ulimit ?? []).map(parseUlimit),
       secrets,
-      ssh: new Map((flags.ssh ?? []).map((text) => parseSsh(text, env))),
+      ssh,
     },
     isolation: flags.isolation as BuildRequest['isolation'],
     snapshotter: flags.snapshotter as BuildRequest['snapshotter'],

@@ -104,7 +104,10 @@ export default class Build extends KilnCommand {
       description: 'secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME',
       ...list,
     }),
-    ssh: Flags.string({ description: 'ssh agent for RUN --mount=type=ssh: default or ID=SOCKET', ...list }),
+    ssh: Flags.string({
+      description: 'ssh agent for RUN --mount=type=ssh and git over ssh: default or ID=SOCKET',
+      ...list,
+    }),
     'add-host': Flags.string({ description: 'line for /etc/hosts of RUN steps: NAME:ADDRESS', ...list }),
     'shm-size': Flags.string({ description: 'size of /dev/shm in RUN steps, such as 128m', default: '64m' }),
     ulimit: Flags.string({ description: 'limit for RUN steps: NAME=SOFT[:HARD]', ...list }),

@@ -2,51 +2,53 @@
  * Git repositories as sources: a ref made a commit, and the files of a commit put into a directory, by the system's
  * git. Shallow where the server allows it; never interactive. What is fetched follows BuildKit's git source.
  */
-import { chmodSync, existsSync, lstatSync, lutimesSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  lutimesSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { GitRef } from '../dockerfile/remote-source.ts';
 import { BuildError, type ErrorCode } from '../errors.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
-import { type CommandResult, runCommand } from '../system/process.ts';
-
-/** What a git command may use, and how its failure is called. */
-export interface GitTools {
-  /** The user's environment: git finds its settings and credentials there. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly signal: AbortSignal;
-  readonly code: ErrorCode;
-  /** Values of an Authorization header, for https remotes. */
-  readonly authorization?: string | undefined;
-}
+import type { CommandResult } from '../system/process.ts';
+import { type GitTools, git, withoutLogins } from './git-command.ts';
 
 /** A ref of a remote and the commit it stands for. */
 export interface GitCommit {
   readonly commit: string;
   /** Full name of the ref; undefined when the commit itself was asked for. */
   readonly ref: string | undefined;
+  /** The tag object, where the ref is an annotated tag. */
+  readonly tag?: string | undefined;
 }
 
 const FULL_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
-/** Takes user names and passwords out of URLs in a text. */
-export function withoutLogins(text: string): string {
-  return text.replaceAll(/([a-z+]+:\/\/)[^/@\s]+@/g, '$1***@');
-}
-
 /** Asks the remote which commit is meant; a full commit is not asked about. Rejects with `tools.code`. */
 export async function resolveGit(source: GitRef, tools: GitTools): Promise<GitCommit> {
-  const { ref = 'HEAD', remote } = source;
-  const found = FULL_COMMIT.test(ref) ? { commit: ref, ref: undefined } : await lookUp(source, tools);
-  const { checksum } = source;
-  if (checksum !== undefined && checksum !== '' && !found.commit.startsWith(checksum.toLowerCase())) {
+  const { ref = 'HEAD', remote, checksum = '' } = source;
+  if (!/^[0-9a-f]*$/i.test(checksum)) {
     throw new BuildError(
-      'COPY_CHECKSUM',
-      `expected checksum to match ${checksum}, got ${found.commit} for ${withoutLogins(remote)}#${ref}`,
-      { suggestions: ['The ref has moved, or the checksum is that of another commit.'] },
+      tools.code,
+      `invalid checksum ${checksum} for ${withoutLogins(remote)}, expected hex commit hash`,
+      { suggestions: ['Give the commit, such as $(git rev-parse HEAD), or its first digits.'] },
     );
   }
-  return found;
+  const found = FULL_COMMIT.test(ref) ? { commit: ref, ref: undefined } : await lookUp(source, tools);
+  const names = found.tag === undefined ? [found.commit] : [found.tag, found.commit];
+  if (names.some((name) => name.startsWith(checksum.toLowerCase()))) return found;
+  throw new BuildError(
+    'COPY_CHECKSUM',
+    `expected checksum to match ${checksum}, got ${names.join(' or ')} for ${withoutLogins(remote)}#${ref}`,
+    { suggestions: ['The ref has moved, or the checksum is that of another commit.'] },
+  );
 }
 
 async function lookUp({ remote, ref }: GitRef, tools: GitTools): Promise<GitCommit> {
@@ -57,16 +59,15 @@ async function lookUp({ remote, ref }: GitRef, tools: GitTools): Promise<GitComm
     const [commit = '', name = ''] = line.split('\t');
     if (FULL_COMMIT.test(commit)) commits.set(name, commit);
   }
-  // A branch goes before a tag of the same name, as with git checkout. What a tag points at goes before the tag object.
+  // A branch goes before a tag of the same name, as with git checkout.
   const names =
     wanted === 'HEAD'
       ? ['HEAD']
-      : wanted.startsWith('refs/')
-        ? [wanted]
-        : [`refs/heads/${wanted}`, `refs/tags/${wanted}`, `refs/${wanted}`, wanted];
+      : [`refs/${wanted.replace(/^refs\//, '')}`, `refs/heads/${wanted}`, `refs/tags/${wanted}`];
   for (const name of names) {
-    const commit = commits.get(`${name}^{}`) ?? commits.get(name);
-    if (commit !== undefined) return { commit, ref: name };
+    const object = commits.get(name);
+    const commit = commits.get(`${name}^{}`);
+    if (object !== undefined) return { commit: commit ?? object, ref: name, tag: commit && object };
   }
   throw new BuildError(tools.code, `repository ${withoutLogins(remote)} does not contain ref ${wanted}`, {
     suggestions: ['Check the name of the branch or tag; a commit must be given with all its digits.'],
@@ -102,8 +103,9 @@ export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Pr
   makeDirectories(tree);
   const run = (args: readonly string[]): Promise<CommandResult> =>
     git(['--git-dir', gitDir, '--work-tree', tree, ...args], { tools, remote, cwd: tree });
-  const init = keep ? [tree] : ['--bare', gitDir];
-  await git(['-c', 'init.defaultBranch=master', 'init', '--quiet', '--template=', ...init], {
+  const format = commit.commit.length === 64 ? ['--object-format=sha256'] : [];
+  const place = keep ? [tree] : ['--bare', gitDir];
+  await git(['-c', 'init.defaultBranch=master', 'init', '--quiet', '--template=', ...format, ...place], {
     tools,
     remote,
     cwd: directory,
@@ -112,14 +114,10 @@ export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Pr
   await fetchCommit(commit, { run, code: tools.code });
   await run(['checkout', '--quiet', '--force', '--detach', commit.commit]);
   if (source.submodules !== false && existsSync(join(tree, '.gitmodules'))) {
-    await run(['submodule', '--quiet', 'update', '--init', '--recursive', '--depth=1']);
+    await updateSubmodules(run);
   }
-  const time = Number((await run(['show', '--no-patch', '--format=%ct', commit.commit])).stdout.trim());
-  if (keep) {
-    await run(['remote', 'set-url', 'origin', withoutLogins(remote).replace('***@', '')]);
-    await run(['reflog', 'expire', '--all', '--expire=now']);
-    for (const name of ['FETCH_HEAD', 'ORIG_HEAD']) rmSync(join(gitDir, name), { force: true });
-  }
+  const time = Number((await run(['log', '-1', '--format=%ct', commit.commit])).stdout.trim());
+  if (keep) forgetFetch(gitDir);
   const root = subdir === '' ? tree : join(tree, subdir);
   if (lstatSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new BuildError(
@@ -132,6 +130,30 @@ export async function checkoutGit(request: CheckoutRequest, tools: GitTools): Pr
   }
   makePlain(toByteString(root), { time, dropGit: !keep });
   return { directory: root, time };
+}
+
+async function updateSubmodules(run: (args: readonly string[]) => Promise<CommandResult>): Promise<void> {
+  const update = ['submodule', '--quiet', 'update', '--init', '--recursive'];
+  try {
+    await run([...update, '--depth=1']);
+  } catch (error) {
+    // A server of plain files gives out whole histories only.
+    if (!(error instanceof BuildError) || !error.output.some((line) => /--depth|shallow/.test(line)))
+      throw error;
+    await run(update);
+  }
+}
+
+/** Takes out of a kept .git directory what tells of this machine, and logins in addresses: of submodules too. */
+function forgetFetch(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (['FETCH_HEAD', 'ORIG_HEAD', 'logs'].includes(entry.name)) rmSync(path, { recursive: true });
+    else if (entry.name === 'config' && entry.isFile()) {
+      const text = readFileSync(path, 'utf8');
+      writeFileSync(path, withoutLogins(text).replaceAll('://***@', '://'));
+    } else if (entry.isDirectory() && !['objects', 'refs'].includes(entry.name)) forgetFetch(path);
+  }
 }
 
 function subdirOf({ subdir = '' }: GitRef, { code }: GitTools): string {
@@ -187,78 +209,4 @@ function makePlain(path: string, options: { readonly time: number; readonly drop
   }
   chmodSync(toFsPath(path), 0o755);
   lutimesSync(toFsPath(path), options.time, options.time);
-}
-
-async function git(
-  args: readonly string[],
-  { tools, remote, cwd }: { tools: GitTools; remote: string; cwd?: string },
-): Promise<CommandResult> {
-  const result = await runCommand('git', ['-c', 'core.hooksPath=/dev/null', '-c', 'gc.auto=0', ...args], {
-    env: gitEnvironment(tools),
-    signal: tools.signal,
-    ...(cwd === undefined ? {} : { cwd }),
-    missing: {
-      code: 'HOST_COMMAND_MISSING',
-      suggestions: [
-        'Git sources need git: install the package git (apt-get, dnf or apk), or use an archive.',
-      ],
-    },
-  });
-  if (result.exitCode === 0) return result;
-  const said = withoutLogins(result.stderr)
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  const reason =
-    said.findLast((line) => line.startsWith('fatal: ') || line.startsWith('error: ')) ?? said.at(-1);
-  const command = args.find((word) =>
-    /^(?:ls-remote|init|remote|fetch|checkout|submodule|cat-file|show)$/.test(word),
-  );
-  throw new BuildError(
-    tools.code,
-    `git ${command ?? args[0]} failed for ${withoutLogins(remote)}: ${reason ?? `exit status ${result.exitCode}`}`,
-    { output: said.slice(-10), suggestions: suggestionsFor(result.stderr) },
-  );
-}
-
-function suggestionsFor(stderr: string): string[] {
-  if (/could not read Username|Authentication failed|terminal prompts disabled/i.test(stderr)) {
-    return [
-      'The repository needs a login: set up a git credential helper, or pass --secret id=GIT_AUTH_TOKEN.',
-    ];
-  }
-  if (/Permission denied \(publickey|Host key verification failed/i.test(stderr)) {
-    return [
-      'Load the key into an ssh agent, and make the host known (ssh-keyscan HOST >> ~/.ssh/known_hosts).',
-    ];
-  }
-  if (/not found|does not exist|does not appear to be a git repository/i.test(stderr)) {
-    return ['Check the address of the repository.'];
-  }
-  return [];
-}
-
-/** Variables that would point git at another repository, as when kiln is started from a git hook. */
-const REPOSITORY_VARIABLES =
-  /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_.*|COMMON_DIR|NAMESPACE|PREFIX)$/;
-
-function gitEnvironment({ env, authorization }: GitTools): NodeJS.ProcessEnv {
-  const own: NodeJS.ProcessEnv = {};
-  for (const [name, value] of Object.entries(env)) if (!REPOSITORY_VARIABLES.test(name)) own[name] = value;
-  const count = Number(env['GIT_CONFIG_COUNT'] ?? 0);
-  return {
-    ...own,
-    LC_ALL: 'C',
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_ASKPASS: env['GIT_ASKPASS'] ?? 'true',
-    GIT_SSH_COMMAND:
-      env['GIT_SSH_COMMAND'] ?? (env['GIT_SSH'] === undefined ? 'ssh -o BatchMode=yes' : undefined),
-    // By the environment, because arguments can be seen by everyone on the machine.
-    ...(authorization === undefined
-      ? {}
-      : {
-          GIT_CONFIG_COUNT: String(count + 1),
-          [`GIT_CONFIG_KEY_${count}`]: 'http.extraHeader',
-          [`GIT_CONFIG_VALUE_${count}`]: `Authorization: ${authorization}`,
-        }),
-  };
 }

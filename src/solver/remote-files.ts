@@ -28,8 +28,11 @@ export function remoteIdentity(context: SolverContext, { step, source }: RemoteR
       return JSON.stringify(['http', source.filename, digest]);
     }
     const git = gitRefOf(source.url, step);
-    const { commit } = await remote.commit(git);
-    return JSON.stringify(['git', commit, git.subdir ?? '', git.keepGitDir ?? false, git.submodules ?? true]);
+    const { commit, ref } = await remote.commit(git);
+    const { subdir = '', keepGitDir = false, submodules = true } = git;
+    // A kept .git directory names the ref.
+    const named = keepGitDir && ref !== undefined ? [ref] : [];
+    return JSON.stringify(['git', commit, subdir, keepGitDir, submodules, ...named]);
   });
 }
 

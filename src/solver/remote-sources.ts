@@ -39,6 +39,8 @@ export interface RemoteSourcesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Value of an Authorization header for git over https at an address, if the user gave one. */
   readonly gitLogin: (remote: string) => string | undefined;
+  /** Options of ssh for git, as one text for a shell. */
+  readonly sshOptions: () => string;
   /** What an earlier process of this build fetched. */
   readonly known: ReadonlyMap<string, Fetched>;
   readonly signal: AbortSignal;
@@ -98,8 +100,8 @@ export class RemoteSources {
   }
 
   #tools({ remote }: GitRef): Parameters<typeof resolveGit>[1] {
-    const { env, signal, gitLogin } = this.#options;
-    return { env, signal, code: 'COPY_GIT', authorization: gitLogin(remote) };
+    const { env, signal, gitLogin, sshOptions } = this.#options;
+    return { env, signal, code: 'COPY_GIT', authorization: gitLogin(remote), ssh: sshOptions() };
   }
 
   async #once(key: string, fetch: () => Promise<Fetched>): Promise<Fetched> {

@@ -52,12 +52,24 @@ export interface GitServer {
   readonly url: string;
   /** How often files were fetched. */
   readonly fetches: () => number;
+  /** Authorization headers that came, "" where there was none. */
+  readonly logins: ReadonlySet<string>;
 }
 
-/** Serves the bare repositories below a directory for one test; with a login when one is given ("user:password"). */
-export async function serveGit(directory: string, login?: string): Promise<GitServer> {
+/**
+ * Serves the bare repositories below a directory for one test; with a login when one is given ("user:password").
+ * `oldProtocol` is version 0, in which a server gives out by name only what its refs point at.
+ */
+export async function serveGit(
+  directory: string,
+  login?: string,
+  { oldProtocol = false }: { readonly oldProtocol?: boolean } = {},
+): Promise<GitServer> {
   let fetches = 0;
+  const logins = new Set<string>();
   const url = await listen((request, response) => {
+    logins.add(request.headers.authorization ?? '');
+    if (oldProtocol) delete request.headers['git-protocol'];
     const wanted = login === undefined ? undefined : `Basic ${Buffer.from(login).toString('base64')}`;
     if (wanted !== undefined && request.headers.authorization !== wanted) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
@@ -66,7 +78,7 @@ export async function serveGit(directory: string, login?: string): Promise<GitSe
     if (request.method === 'POST') fetches += 1;
     backend(directory, request, response);
   });
-  return { url, fetches: () => fetches };
+  return { url, fetches: () => fetches, logins };
 }
 
 /** git http-backend is a CGI program: the request in variables, headers and body on its output. */

@@ -18,6 +18,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'libcap2-bin': ['setcap', 'getcap'],
   mmdebstrap: ['mmdebstrap'],
   'oci-image-tool': ['oci-image-tool'],
+  'openssh-client': ['ssh', 'ssh-agent', 'ssh-add', 'ssh-keygen'],
+  'openssh-server': ['/usr/sbin/sshd'],
   openssl: ['openssl'],
   passt: ['pasta'],
   podman: ['podman'],
