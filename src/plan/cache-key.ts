@@ -17,6 +17,15 @@ export function keyOf(parts: readonly KeyPart[]): CacheKey {
   return digestOf(JSON.stringify(parts));
 }
 
+/** What follows a step that stands alone builds on: the step's layer, and all that is below it. */
+export function stackedKey(below: string, layer: CacheKey): CacheKey {
+  return keyOf([
+    ['format', KEY_FORMAT],
+    ['below', below],
+    ['layer', layer],
+  ]);
+}
+
 /** Name of a part that sets a result apart from an older one with the same parts. */
 export const RUN_AGAIN = 'run again';
 
@@ -26,7 +35,7 @@ export function shapeOf(parts: readonly KeyPart[]): Digest {
 }
 
 interface Context {
-  /** Key or content identity of what the step runs on. */
+  /** Key or content identity of what the step runs on; "" for a step that stands alone. */
   readonly parent: string;
   readonly platform: Platform;
   /** SOURCE_DATE_EPOCH: the times in the layer that the step gives hang on it. */

@@ -11,13 +11,14 @@ import {
   RUN_AGAIN,
   runKeyParts,
   shapeOf,
+  stackedKey,
   transferKeyParts,
   workdirKeyParts,
 } from '../plan/cache-key.ts';
 import type { FileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import { findOnEqualStack } from './equal-stacks.ts';
-import { contentInputs, definitionInputs } from './key-inputs.ts';
+import { contentInputs, definitionInputs, standsAlone } from './key-inputs.ts';
 import { isWhole, localLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
 import type { SolverContext, SolverOptions } from './solver-context.ts';
@@ -44,6 +45,12 @@ export interface LookUpResult {
 
 /** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
 export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
+  const found = await ask(context, request);
+  if (!standsAlone(request.step)) return found;
+  return { ...found, key: stackedKey(request.state.key, found.key) };
+}
+
+async function ask(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
   const { step } = request;
   const inputs = await definitionInputs(context, request);
   const parts = partsOf(context, request, inputs.parts);
@@ -183,7 +190,8 @@ function partsOf(
   inputs: readonly KeyPart[],
 ): KeyPart[] {
   const { epoch, settings } = options;
-  const context = { parent: state.key, platform: plan.platform, epoch };
+  const parent = standsAlone(step) ? '' : state.key;
+  const context = { parent, platform: plan.platform, epoch };
   switch (step.kind) {
     case 'run':
       return runKeyParts(step, { ...context, inputs, sandbox: sandboxParts(settings) });

@@ -8,6 +8,7 @@ import { unpackFileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import type { HitKind, LookUpResult } from './cache-lookup.ts';
 import { type Explained, type KeyWords, keyDifference } from './key-difference.ts';
+import { standsAlone } from './key-inputs.ts';
 import { labelOf } from './labels.ts';
 import { isWhole } from './local-records.ts';
 import { nearestRecord } from './nearest-record.ts';
@@ -98,7 +99,8 @@ function parentOf(plan: Plan, stage: StagePlan, step: Step | undefined): KeyWord
   const before = step === undefined ? stage.steps.at(-1) : stage.steps[stage.steps.indexOf(step) - 1];
   if (before !== undefined) {
     const { id, prefix, name } = before.title;
-    return { name: `${prefix} ${name}`, step: id };
+    // A step that stands alone hides what is below it.
+    return { name: `${prefix} ${name}${standsAlone(before) ? ', or what is below it' : ''}`, step: id };
   }
   const { base } = stage.stage;
   const below =

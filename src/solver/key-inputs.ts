@@ -1,7 +1,8 @@
 /** What a step reads, as parts of its key: by definition (keys of producers) or by content (digests of bytes). */
 import { digestOf, type KeyPart } from '../image/descriptor.ts';
-import type { PlannedMount, RunStep, TransferSource, TransferStep } from '../plan/step.ts';
+import type { PlannedMount, RunStep, Step, TransferSource, TransferStep } from '../plan/step.ts';
 import type { FileList } from '../store/file-lists.ts';
+import { needsLookup } from './owner.ts';
 import { remoteIdentity } from './remote-files.ts';
 import { listMountSource } from './run-mounts.ts';
 import type { SolverContext } from './solver-context.ts';
@@ -23,6 +24,11 @@ export function definitionInputs(context: SolverContext, request: StepRequest): 
 /** Identities of inputs by their bytes alone. Waits for producers. */
 export function contentInputs(context: SolverContext, request: StepRequest): Promise<StepInputs> {
   return inputs(context, request, 'content');
+}
+
+/** True for COPY --link that asks the image for no name of a user: it makes the same layer whatever it stands on. */
+export function standsAlone(step: Step): boolean {
+  return step.kind === 'transfer' && step.link && (step.chown === undefined || !needsLookup(step.chown));
 }
 
 type Level = 'definition' | 'content';

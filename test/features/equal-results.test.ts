@@ -74,3 +74,22 @@ test('a bind mount of a stage counts by the files it shows', async () => {
   expect(cachedLines(changed.result.stderr)).toBe(0);
   expect(changed.image.text('f')).toBe('y\n');
 });
+
+test('COPY --link is the same layer on any base; what follows it is not', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.write('f', '1');
+  const build = (run: string, flag = '--link') =>
+    work.build(`ARG BASE\nFROM $BASE\nRUN ${run}\nCOPY ${flag} f /f\nRUN cat /a /f > /both\n`);
+  await build('echo x > /a');
+  const other = await build('echo y > /a');
+  expect(cachedLines(other.result.stderr)).toBe(1);
+  expect(other.image.text('both')).toBe('y\n1');
+  const again = await build('echo y > /a');
+  expect(cachedLines(again.result.stderr)).toBe(3);
+  // A name is looked up in the image, so the image counts.
+  await build('echo x > /a', '--link --chown=www-data');
+  expect(cachedLines((await build('echo y > /a', '--link --chown=www-data')).result.stderr)).toBe(1);
+  work.write('f', '2');
+  const changed = await build('echo y > /a');
+  expect(changed.image.text('both')).toBe('y\n2');
+});
