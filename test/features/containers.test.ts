@@ -29,7 +29,9 @@ const DIFF = [
 ];
 
 function runWords(work: Workspace, flags: readonly string[], command: readonly string[]): string[] {
-  return ['run', `--snapshotter=${work.variant.snapshotter}`, ...flags, busyboxBase(), ...command];
+  const given = flags.some((flag) => flag.startsWith('--snapshotter='));
+  const snapshotter = given ? [] : [`--snapshotter=${work.variant.snapshotter}`];
+  return ['run', ...snapshotter, ...flags, busyboxBase(), ...command];
 }
 
 async function ok(work: Workspace, words: readonly string[]): Promise<string> {
@@ -328,4 +330,24 @@ test('wrong usage is one clear line', async () => {
   }
   expect(await ok(work, ['rm', '-f', 'nothing', 'box'])).toBe('box\n');
   expect(existsSync(join(work.home, 'containers'))).toBe(true);
+});
+
+test('by copies, where nothing is mounted: the changes are told when the container has ended', async () => {
+  const work = new Workspace();
+  const words = ['run', '--snapshotter', 'copy', '--name'];
+  await ok(work, [...words, 'box', busyboxBase(), 'sh', '-c', CHANGES]);
+  expect((await ok(work, ['diff', 'box'])).split('\n')).toEqual(
+    expect.arrayContaining(['A /new/file', 'D /etc/passwd']),
+  );
+  await ok(work, ['commit', 'box', 'made']);
+  expect(await ok(work, ['run', '--rm', 'made', 'cat', '/new/link'])).toBe('n\n');
+  const tar = join(work.directory, 'root.tar');
+  await ok(work, ['export', '-o', tar, 'box']);
+  expect(run('tar', ['-tf', tar])).toContain('new/file\n');
+  const child = await sleeper(work, 'alive', ['--snapshotter=copy']);
+  const early = await work.kiln(['diff', 'alive']);
+  expect(early).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('CONTAINER_UNREADABLE') });
+  child.kill('SIGTERM');
+  await new Promise((resolve) => child.once('exit', resolve));
+  expect(await ok(work, ['diff', 'alive'])).toContain('A /new/file\n');
 });

@@ -42,6 +42,29 @@ describe.each(VARIANTS)('a registry as $user over $snapshotter', (variant) => {
   });
 });
 
+test('kiln run takes what the store lacks from the registry, and asks again when told', async () => {
+  const work = new Workspace(ROOTLESS);
+  const name = `${registry.host}/run/app:1`;
+  const push = async (text: string): Promise<void> => {
+    const dockerfile = `ARG BASE\nFROM $BASE\nRUN echo ${text} > /text\n`;
+    const pushed = await work.tryBuild(dockerfile, { args: ['--push', '-t', name] });
+    expect(pushed.exitCode, pushed.stderr).toBe(0);
+  };
+  const other = new Workspace(ROOTLESS);
+  const cat = async (...flags: string[]): Promise<unknown> => {
+    const { exitCode, stdout } = await other.kiln(['run', '--rm', ...flags, name, 'cat', '/text']);
+    return [exitCode, stdout];
+  };
+  await push('one');
+  expect(await cat('--pull', 'never')).toEqual([125, '']);
+  expect(await cat()).toEqual([0, 'one\n']);
+  expect((await other.kiln(['images', '--format', '{{.Repository}}:{{.Tag}}'])).stdout).toBe(`${name}\n`);
+  await push('two');
+  expect(await cat('--pull', 'missing')).toEqual([0, 'one\n']);
+  expect(await cat('--pull', 'always')).toEqual([0, 'two\n']);
+  expect(await cat('--pull', 'never')).toEqual([0, 'two\n']);
+});
+
 test('kiln push of a stored image, a second push sends nothing, another repository mounts', async () => {
   const work = new Workspace(ROOTLESS);
   work.shell('head -c 2000000 /dev/urandom > f');
