@@ -294,7 +294,9 @@ async function solveOne(
 ): Promise<BuiltImage> {
   const { request, epoch, context, access, forms, exports } = work;
   const { plan } = planned;
-  const solved = await new Solver(plan, context).solve();
+  const solver = new Solver(plan, context);
+  const solved = await solver.solve();
+  if (exports.wantsAliases) exports.addAliases(await solver.aliases());
   const finished = {
     solved,
     config: finishImage(plan, solved, {

@@ -39,10 +39,20 @@ export interface KeptRecord {
   readonly used: number;
 }
 
+/** A step whose layer the cache does not hold: its key, and the one that what follows builds on. */
+export interface KeptAlias {
+  readonly key: CacheKey;
+  readonly parts: readonly KeyPart[];
+  readonly contentKey: CacheKey;
+  /** Seconds since 1970. */
+  readonly used: number;
+}
+
 /** What a cache holds. Every record's layer is among the layers. */
 export interface CacheContent {
   readonly records: readonly KeptRecord[];
   readonly layers: ReadonlyMap<DiffId, KeptLayer>;
+  readonly aliases: readonly KeptAlias[];
   /** Compressed lists of files that parts of records name, by the digest they have there. */
   readonly lists: ReadonlyMap<Digest, Descriptor>;
 }
@@ -65,7 +75,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 const FORM = /^(?:uncompressed|(?:gzip|zstd)-\d{1,2})$/;
 
 /** The document of some records. The same content always gives the same bytes. */
-export function encodeCache({ records, layers, lists }: CacheContent): Buffer {
+export function encodeCache({ records, layers, lists, aliases }: CacheContent): Buffer {
   const order = [...layers.keys()];
   const at = new Map(order.map((diffId, index) => [diffId, index]));
   return Buffer.from(
@@ -87,6 +97,7 @@ export function encodeCache({ records, layers, lists }: CacheContent): Buffer {
         created,
         used,
       })),
+      aliases,
     }),
   );
 }
@@ -133,6 +144,9 @@ class Decoder {
       records: [...records.values()],
       layers: new Map(whole.map((layer) => [layer.diffId, layer])),
       lists: new Map(lists.flatMap((list) => (list === undefined ? [] : [list]))),
+      aliases: listOf(json['aliases']).flatMap(
+        (alias, index) => this.#check(`alias ${index}`, () => readAlias(alias)) ?? [],
+      ),
       refused: this.#refused,
     };
   }
@@ -193,6 +207,15 @@ function readRecord(value: unknown, layers: readonly (KeptLayer | undefined)[]):
     created,
     used,
   };
+}
+
+function readAlias(value: unknown): KeptAlias {
+  const { key, parts, contentKey, used } = objectOf(value);
+  const read = readParts(parts);
+  if (!isDigest(key) || keyOf(read) !== key) throw new Refusal('its key is not the one of its parts');
+  if (!isDigest(contentKey)) throw new Refusal('its content key is no digest');
+  if (!isCount(used)) throw new Refusal('its last use is no time');
+  return { key, parts: read, contentKey, used };
 }
 
 function readParts(value: unknown): KeyPart[] {

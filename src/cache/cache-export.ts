@@ -9,6 +9,7 @@ import { formName } from '../image/layer-form.ts';
 import { pushLayer } from '../registry/push-layer.ts';
 import { RegistryError } from '../registry/registry-error.ts';
 import type { ImageLayer } from '../solver/image-resolver.ts';
+import type { Alias } from '../solver/key-forecast.ts';
 import type { LayerForms } from '../solver/layer-forms.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
 import type { ContentSink } from '../store/content-store.ts';
@@ -95,8 +96,8 @@ export class CacheExport {
   }
 
   /** Writes the cache. Throws what a registry or a disk says, and CACHE_EXPORT_REFUSED. */
-  async finish(steps: readonly ExportedStep[]): Promise<ExportReport> {
-    const fresh = await this.#content(steps);
+  async finish(steps: readonly ExportedStep[], aliases: readonly Alias[]): Promise<ExportReport> {
+    const fresh = await this.#content(steps, aliases);
     let previous = await this.#before();
     const latest = await this.#resolve();
     if (latest?.digest !== previous.descriptor?.digest) previous = await this.#read(latest);
@@ -108,7 +109,7 @@ export class CacheExport {
     return { ...report, sent: this.#uploads.sent, unchanged: false };
   }
 
-  async #content(steps: readonly ExportedStep[]): Promise<CacheContent> {
+  async #content(steps: readonly ExportedStep[], aliases: readonly Alias[]): Promise<CacheContent> {
     const records = new Map<string, KeptRecord>();
     const layers = new Map<DiffId, KeptLayer>();
     const lists = new Map<Digest, Descriptor>();
@@ -124,7 +125,13 @@ export class CacheExport {
         }
       }
     }
-    return { records: [...records.values()], layers, lists };
+    const used = this.#now();
+    return {
+      records: [...records.values()],
+      layers,
+      lists,
+      aliases: aliases.map((alias) => ({ ...alias, used })),
+    };
   }
 
   /** A layer at the cache's place; brought there once. */
@@ -188,7 +195,7 @@ export class CacheExport {
       }
       if (layers.size === merged.layers.size) throw error;
       const records = merged.records.filter(({ diffId }) => layers.has(diffId));
-      await this.#put(makeCache({ records, layers, lists: fresh.lists }));
+      await this.#put(makeCache({ ...merged, records, layers, lists: fresh.lists }));
     }
   }
 

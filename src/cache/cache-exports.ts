@@ -4,6 +4,7 @@ import type { CacheKey, DiffId } from '../image/descriptor.ts';
 import type { ImageConfig } from '../image/image-config.ts';
 import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
+import type { Alias } from '../solver/key-forecast.ts';
 import type { SolvedStep } from '../solver/record-source.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
 import type { CacheRecord } from '../store/record-store.ts';
@@ -29,6 +30,7 @@ export class CacheExports {
   readonly #exports: readonly CacheExport[];
   readonly #inline: boolean;
   readonly #steps: SolvedStep[] = [];
+  readonly #aliases: Alias[] = [];
 
   constructor(specs: readonly CacheExportSpec[], world: ExportsWorld) {
     this.#world = world;
@@ -50,6 +52,15 @@ export class CacheExports {
     step.layer.then(begin, () => undefined);
   }
 
+  /** True when some cache is to serve without the stages that the image only reads from. */
+  get wantsAliases(): boolean {
+    return this.#inline || this.#exports.some(({ spec }) => spec.mode === 'min');
+  }
+
+  addAliases(aliases: readonly Alias[]): void {
+    this.#aliases.push(...aliases);
+  }
+
   /** Waits until every step that has run is packed and recorded, whatever became of the build. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#steps.map(({ layer }) => layer));
@@ -69,7 +80,12 @@ export class CacheExports {
         records.set(key, { key, parts, contentKey, diffId, created, used: 0 });
       }
     }
-    if (records.size > 0) return withInlineCache(config, { records: [...records.values()], layers: kept });
+    if (records.size > 0)
+      return withInlineCache(config, {
+        records: [...records.values()],
+        layers: kept,
+        aliases: this.#aliases.map((alias) => ({ ...alias, used: 0 })),
+      });
     const message = 'the inline cache is empty: no layer of the image is that of one step';
     this.#world.emit({ type: 'warning', message });
     return config;
@@ -106,7 +122,8 @@ export class CacheExports {
     const began = clock();
     emit({ type: 'step-started', step: label });
     try {
-      const report = await one.finish(await this.#exported((step) => this.#takes(one, step)));
+      const steps = await this.#exported((step) => this.#takes(one, step));
+      const report = await one.finish(steps, one.spec.mode === 'min' ? this.#aliases : []);
       const note = report.unchanged ? 'nothing new' : `${report.records} records`;
       emit({ type: 'step-finished', step: label, outcome: 'done', duration: clock() - began, note });
       return undefined;

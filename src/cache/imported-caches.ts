@@ -78,6 +78,12 @@ class ImportedCache implements RecordSource {
     return refused ? undefined : this.#sourced(record);
   }
 
+  async alias(key: CacheKey): Promise<CacheKey | undefined> {
+    await this.#loading;
+    const record = this.#records.get(key);
+    return record?.contentKey ?? this.#content?.aliases.find((alias) => alias.key === key)?.contentKey;
+  }
+
   *list(): Generator<SourcedRecord> {
     for (const record of this.#records.values()) {
       const sourced = this.#sourced(record);

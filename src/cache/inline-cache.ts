@@ -8,6 +8,7 @@ import { FORM_ANNOTATION, INLINE_CACHE } from '../image/layer-form.ts';
 import type { ImageManifest } from '../image/manifest.ts';
 import {
   CACHE_VERSION,
+  type CacheContent,
   type DecodedCache,
   decodeCache,
   type KeptLayer,
@@ -17,10 +18,14 @@ import {
 interface InlineContent {
   readonly records: readonly KeptRecord[];
   readonly layers: ReadonlyMap<DiffId, Pick<KeptLayer, 'diffId' | 'tarSize'>>;
+  readonly aliases: CacheContent['aliases'];
 }
 
 /** The config with records in it. They name layers by DiffID and hold no times of use, so that equal builds stay equal. */
-export function withInlineCache(config: ImageConfig, { records, layers }: InlineContent): ImageConfig {
+export function withInlineCache(
+  config: ImageConfig,
+  { records, layers, aliases }: InlineContent,
+): ImageConfig {
   const order = [...layers.keys()];
   const at = new Map(order.map((diffId, index) => [diffId, index]));
   const field = {
@@ -34,6 +39,7 @@ export function withInlineCache(config: ImageConfig, { records, layers }: Inline
       created,
       used: 0,
     })),
+    aliases,
   };
   return { ...config, [INLINE_CACHE]: field };
 }

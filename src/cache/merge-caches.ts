@@ -33,10 +33,16 @@ export function mergeCaches(
   fresh: CacheContent,
   { now, bounds }: MergeOptions,
 ): MergedCache {
+  const isYoung = (used: number): boolean => (now - used) * 1000 < bounds.maxAge;
   const taken = new Set(fresh.records.map(({ key }) => key));
   const earlier = (old?.records ?? [])
-    .filter(({ key, used }) => !taken.has(key) && (now - used) * 1000 < bounds.maxAge)
+    .filter(({ key, used }) => !taken.has(key) && isYoung(used))
     .sort((a, b) => b.used - a.used);
+  const fixed = new Set(fresh.aliases.map(({ key }) => key));
+  const aliases = [
+    ...fresh.aliases,
+    ...(old?.aliases ?? []).filter(({ key, used }) => !fixed.has(key) && isYoung(used)),
+  ];
   const room = new Room(old, fresh, bounds.maxSize ?? Number.POSITIVE_INFINITY);
   const kept = fresh.records.filter((record) => room.take(record));
   const older = earlier.filter((record) => room.take(record));
@@ -44,6 +50,7 @@ export function mergeCaches(
     records: [...kept, ...older],
     layers: room.layers,
     lists: room.lists,
+    aliases: aliases.filter((alias) => room.takeText(alias)),
     dropped: fresh.records.length - kept.length,
     size: room.size,
   };
@@ -72,15 +79,22 @@ class Room {
   /** Makes room for a record with its layer and lists; false when they do not fit. */
   take(record: KeptRecord): boolean {
     const layer = this.#layerOf(record.diffId);
-    const text = JSON.stringify(record).length;
-    if (layer === undefined || this.#records + text > RECORDS_LIMIT) return false;
+    if (layer === undefined) return false;
     const added = this.layers.has(layer.diffId) ? 0 : layer.descriptor.size;
     if (this.#bytes + added > this.#limit) return false;
     if (added > 0 && this.layers.size + this.lists.size >= BLOB_LIMIT) return false;
-    this.#records += text;
+    if (!this.takeText(record)) return false;
     this.#bytes += added;
     this.layers.set(layer.diffId, layer);
     for (const digest of fileListsOf(record.parts)) this.#takeList(digest);
+    return true;
+  }
+
+  /** Makes room for the text of an item. */
+  takeText(item: unknown): boolean {
+    const text = JSON.stringify(item).length;
+    if (this.#records + text > RECORDS_LIMIT) return false;
+    this.#records += text;
     return true;
   }
 
@@ -107,12 +121,13 @@ export function saysTheSame(old: CacheContent | undefined, next: CacheContent, b
 }
 
 /** The content without its times, in an order of its own. */
-function timeless({ records, layers, lists }: CacheContent): string {
+function timeless({ records, layers, lists, aliases }: CacheContent): string {
   const sorted = <K extends string, V>(map: ReadonlyMap<K, V>): ReadonlyMap<K, V> =>
     new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
   return encodeCache({
     records: records.map((record) => ({ ...record, used: 0 })).sort((a, b) => (a.key < b.key ? -1 : 1)),
     layers: sorted(layers),
     lists: sorted(lists),
+    aliases: aliases.map((alias) => ({ ...alias, used: 0 })).sort((a, b) => (a.key < b.key ? -1 : 1)),
   }).toString('utf8');
 }

@@ -117,6 +117,7 @@ function joined(reads: readonly CacheRead[], descriptor: Descriptor): CacheRead 
     records: caches.flatMap(({ records }) => records),
     layers: new Map(caches.flatMap(({ layers }) => [...layers])),
     lists: new Map(caches.flatMap(({ lists }) => [...lists])),
+    aliases: caches.flatMap(({ aliases }) => aliases),
     refused: caches.flatMap(({ refused }) => refused),
   };
   return { kind: 'cache', descriptor, inline: true, content };

@@ -43,19 +43,28 @@ export interface LookUpResult {
   readonly how?: HitKind;
 }
 
-/** Computes a step's keys and asks the cache, unless the step is not to be taken from it. */
-export async function lookUp(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
-  const found = await ask(context, request);
-  if (!standsAlone(request.step)) return found;
-  return { ...found, key: stackedKey(request.state.key, found.key) };
+/** Computes a step's keys and asks the cache, unless the step is not to be taken from it. `first` was asked already. */
+export async function lookUp(
+  context: SolverContext,
+  request: StepRequest,
+  first?: Definition,
+): Promise<LookUpResult> {
+  const found = await ask(context, request, first);
+  return { ...found, key: keyAfter(request, found.key) };
 }
 
-async function ask(context: SolverContext, request: StepRequest): Promise<LookUpResult> {
+/** What the key of the next step builds on, after a step with this key. */
+export function keyAfter({ step, state }: Pick<StepRequest, 'step' | 'state'>, key: CacheKey): CacheKey {
+  return standsAlone(step) ? stackedKey(state.key, key) : key;
+}
+
+async function ask(
+  context: SolverContext,
+  request: StepRequest,
+  first: Definition | undefined,
+): Promise<LookUpResult> {
   const { step } = request;
-  const inputs = await definitionInputs(context, request);
-  const parts = partsOf(context, request, inputs.parts);
-  const key = keyOf(parts);
-  const found = step.noCache ? undefined : await findRecord(context, key);
+  const { key, parts, found } = first ?? (await findByDefinition(context, request));
   if (found !== undefined) {
     const { contentKey, below, layer, how } = found;
     const records = [{ key, parts, contentKey, below }];
@@ -76,6 +85,33 @@ async function ask(context: SolverContext, request: StepRequest): Promise<LookUp
   const { records, key: effective } = chained([...keys, { key: same.key }]);
   for (const record of records) keep(context, record, same.layer);
   return { key: effective, records, lists: [], hit: same.layer, how: same.how };
+}
+
+/** A step's key by definition, and what the cache has under it. */
+export interface Definition extends UnfinishedRecord {
+  readonly found: Found | undefined;
+}
+
+/** The first question alone: it runs nothing and waits for no producer whose key can be told without it. */
+export async function findByDefinition(context: SolverContext, request: StepRequest): Promise<Definition> {
+  const inputs = await definitionInputs(context, request);
+  const parts = partsOf(context, request, inputs.parts);
+  const key = keyOf(parts);
+  return { key, parts, found: request.step.noCache ? undefined : await findRecord(context, key) };
+}
+
+/** The key that stands for a step by the bytes it reads, from any record of it, whether its layer can be had or not. */
+export async function aliasOf(
+  { store, options }: SolverContext,
+  key: CacheKey,
+): Promise<CacheKey | undefined> {
+  const local = store.records.peek(key)?.contentKey;
+  if (local !== undefined) return local;
+  for (const source of options.recordSources) {
+    const alias = await source.alias(key);
+    if (alias !== undefined) return alias;
+  }
+  return undefined;
 }
 
 /** A result by the bytes a step reads, or one on a stack that holds the same. Its key stands for the step from now on. */

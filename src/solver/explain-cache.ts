@@ -158,6 +158,14 @@ export function explainUnneeded(context: SolverContext, plan: Plan): void {
   }
 }
 
+/** Announces the steps of a stage that need not run: what would have read from it was in the cache. */
+export function explainUnused(context: SolverContext, steps: readonly Step[]): void {
+  for (const step of steps) {
+    const reason = 'what reads from its stage was in the cache';
+    context.options.emit({ type: 'step-explained', step: labelOf(step), cache: 'not-needed', reason });
+  }
+}
+
 /** Announces the answer for a step. */
 export async function explainStep(
   context: SolverContext,

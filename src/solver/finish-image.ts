@@ -6,6 +6,7 @@ import type { HistoryEntry, ImageConfig, RuntimeConfig } from '../image/image-co
 import { normalizePlatform } from '../image/platform.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { StagePlan } from '../plan/step.ts';
+import { lineage } from './lineage.ts';
 import type { SolvedStage } from './solver.ts';
 
 export interface FinishOptions {
@@ -71,12 +72,4 @@ function historyOf(plan: Plan, solved: SolvedStage, { base, epoch }: FinishOptio
     }
   }
   return fillTimes(history);
-}
-
-/** The stages an image is made of, from the one on the base image to the target. */
-export function lineage(plan: Plan, target: StagePlan): StagePlan[] {
-  const { base } = target.stage;
-  if (base.kind !== 'stage') return [target];
-  const parent = plan.stages.find(({ stage }) => stage.index === base.index);
-  return parent === undefined ? [target] : [...lineage(plan, parent), target];
 }

@@ -16,7 +16,7 @@ export interface StepInputs {
   readonly lists: readonly FileList[];
 }
 
-/** Identities of inputs by how they were made; contexts by their bytes. */
+/** Identities of inputs by how they were made; contexts by their bytes. Asks for keys of producers, not for them. */
 export function definitionInputs(context: SolverContext, request: StepRequest): Promise<StepInputs> {
   return inputs(context, request, 'definition');
 }
@@ -62,7 +62,7 @@ async function sourceIdentity(
   context: SolverContext,
   request: StepRequest & { step: TransferStep; source: TransferSource; level: Level },
 ): Promise<Identity> {
-  const { step, source, level, stageOf } = request;
+  const { step, source, level, stageOf, keyOf } = request;
   switch (source.kind) {
     case 'inline':
       return JSON.stringify(['inline', source.name, digestOf(source.content)]);
@@ -72,7 +72,7 @@ async function sourceIdentity(
     case 'tree': {
       const { from } = source;
       if (level === 'definition' && from !== 'context' && from.kind !== 'context') {
-        return JSON.stringify(['from', (await stageOf(from)).key, source.pattern]);
+        return JSON.stringify(['from', await keyOf(from), source.pattern]);
       }
       return listMatches(await matchesOf(context, { step, source, stageOf }));
     }
@@ -81,17 +81,17 @@ async function sourceIdentity(
 
 async function mountIdentity(
   context: SolverContext,
-  { step, mount, level, stageOf }: StepRequest & { step: RunStep; mount: PlannedMount; level: Level },
+  request: StepRequest & { step: RunStep; mount: PlannedMount; level: Level },
 ): Promise<Identity | undefined> {
+  const { step, mount, level, stageOf, keyOf } = request;
   const { from } = mount;
   if (from === undefined || (mount.mount.type !== 'bind' && mount.mount.type !== 'cache')) return undefined;
   if (from === 'context' || from.kind === 'context')
     return listMountSource(context, { step, mount, stageOf });
-  const state = await stageOf(from);
-  if (level === 'definition') return state.key;
+  if (level === 'definition') return keyOf(from);
   // A bind mount shows some files of a stage; a cache begins with them, and is another one for every other stage.
   if (from.kind === 'stage' && mount.mount.type === 'bind') {
     return listMountSource(context, { step, mount, stageOf });
   }
-  return chainsOf(await settle(state.layers)).at(-1);
+  return chainsOf(await settle((await stageOf(from)).layers)).at(-1);
 }

@@ -17,6 +17,8 @@ export interface SourcedRecord extends CacheRecord {
 /** A place that holds records beside the local store. What it gives has been checked by it, save for the layer's bytes. */
 export interface RecordSource {
   get(key: CacheKey): SourcedRecord | undefined | Promise<SourcedRecord | undefined>;
+  /** The content key of a step, also of one whose layer it does not hold. */
+  alias(key: CacheKey): CacheKey | undefined | Promise<CacheKey | undefined>;
   /** All it has, for explaining misses. */
   list(): Iterable<SourcedRecord>;
   /** A list of files that parts of its records name, compressed as FileLists keeps it. */

@@ -5,13 +5,17 @@
 import type { Plan } from '../plan/plan.ts';
 import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
-import type { StagePlan } from '../plan/step.ts';
-import { lookUp, remember } from './cache-lookup.ts';
-import { explainStep, explainUnneeded } from './explain-cache.ts';
+import { inputsOf, type StagePlan, type Step } from '../plan/step.ts';
+import { type Definition, findByDefinition, lookUp, remember } from './cache-lookup.ts';
+import { explainStep, explainUnneeded, explainUnused } from './explain-cache.ts';
+import { type Alias, KeyForecast } from './key-forecast.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
+import { lineage } from './lineage.ts';
 import type { SolverContext } from './solver-context.ts';
+import { StageDemand } from './stage-demand.ts';
 import { executeStep, imageState } from './stage-steps.ts';
 import { type SettledLayer, type StageState, settle } from './step-layer.ts';
+import type { StepRequest } from './step-request.ts';
 
 /** A finished stage: its layers, and per step when it was made. */
 export interface SolvedStage {
@@ -26,21 +30,44 @@ export class Solver {
   readonly #plan: Plan;
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #inputs = new Map<string, Promise<StageState>>();
+  readonly #demand: StageDemand;
+  readonly #forecast: KeyForecast;
+  /** Stages that nobody needed the end of. */
+  readonly #unfinished = new Set<number>();
 
   constructor(plan: Plan, context: SolverContext) {
     this.#plan = plan;
     this.#context = context;
+    this.#demand = new StageDemand(plan);
+    this.#forecast = new KeyForecast(context, plan, (input) => this.#input(input));
   }
 
   /** Solves the target and what it needs. The first failure stops everything that runs. */
   async solve(): Promise<SolvedStage> {
     const { target } = this.#plan;
     if (this.#context.options.explain) explainUnneeded(this.#context, this.#plan);
-    // Every stage of the plan is needed, so all start at once; each waits for what it reads.
+    this.#demand.want(target.stage.index);
+    // All start at once; each goes as far as the cache does, and on when somebody needs it.
     const running = this.#plan.stages.map((stage) => this.stage(stage.stage.index));
-    const state = await settleOrStop(running, this.#context.stop).then(() => this.stage(target.stage.index));
-    const layers = await settle(state.layers);
+    const state = this.stage(target.stage.index);
+    state.then(
+      () => this.#demand.end(),
+      () => this.#demand.end(),
+    );
+    await settleOrStop(running, this.#context.stop);
+    const layers = await settle((await state).layers);
     return { plan: target, layers, baseLayers: layers.length - countSteps(this.#plan, target) };
+  }
+
+  /**
+   * Keys of the stages that the target only reads from, as far as they can be told without them: with these, a cache that
+   * has the target's own steps serves a machine that has nothing else.
+   */
+  async aliases(): Promise<readonly Alias[]> {
+    const forecast = new KeyForecast(this.#context, this.#plan, (input) => this.#input(input));
+    const own = new Set(lineage(this.#plan, this.#plan.target).map(({ stage }) => stage.index));
+    for (const { stage } of this.#plan.stages) if (!own.has(stage.index)) await forecast.of(stage.index);
+    return [...new Map(forecast.aliases.map((alias) => [alias.key, alias])).values()];
   }
 
   /** State of a stage's end; begins solving it on first use. */
@@ -57,11 +84,19 @@ export class Solver {
 
   async #solveStage(plan: StagePlan): Promise<StageState> {
     let state = await this.#base(plan);
-    for (const step of plan.steps) {
+    for (const [number, step] of plan.steps.entries()) {
       this.#context.signal.throwIfAborted();
       const label = labelOf(step);
-      const request = { step, state, plan, stageOf: (input: InputRef) => this.#stateOf(input) };
-      const found = await lookUp(this.#context, request);
+      const request = {
+        step,
+        state,
+        plan,
+        keyOf: (input: InputRef) => this.#keyOf(input),
+        stageOf: (input: InputRef) => this.#stateOf(input),
+      };
+      const { goesOn, first } = await this.#begin(request, number);
+      if (!goesOn) return state;
+      const found = await lookUp(this.#context, request, first);
       if (this.#context.options.explain) {
         await explainStep(this.#context, { request, found, plan: this.#plan });
       }
@@ -90,6 +125,41 @@ export class Solver {
     return state;
   }
 
+  /**
+   * The first answer to a step, and whether the stage goes on: the cache has the step by name, or its stage is needed.
+   * `number` counts the stage's steps from 0.
+   */
+  async #begin(request: StepRequest, number: number): Promise<{ goesOn: boolean; first?: Definition }> {
+    const { step, plan } = request;
+    const { index, base } = plan.stage;
+    const rest = plan.steps.slice(number);
+    const wanted = this.#demand.isWanted(index);
+    const reads = rest.flatMap(inputsOf).flatMap((input) => (input.kind === 'stage' ? [input.index] : []));
+    if (wanted && reads.length === 0) return { goesOn: true };
+    // A stage on another one that ended before its time has nothing to stand on.
+    const stands = base.kind !== 'stage' || !this.#unfinished.has(base.index);
+    if (wanted || (stands && (await this.#isForeseen(step)))) {
+      const first = await findByDefinition(this.#context, request);
+      if (first.found !== undefined) return { goesOn: true, first };
+    }
+    if (await this.#demand.until(index)) {
+      // What the rest of the stage reads is made at the same time.
+      for (const stage of reads) this.#demand.want(stage);
+      return { goesOn: true };
+    }
+    this.#unfinished.add(index);
+    if (this.#context.options.explain) explainUnused(this.#context, rest);
+    return { goesOn: false };
+  }
+
+  /** True when the keys of all stages a step reads can be told without running any. */
+  async #isForeseen(step: Step): Promise<boolean> {
+    for (const input of inputsOf(step)) {
+      if (input.kind === 'stage' && (await this.#forecast.of(input.index)) === undefined) return false;
+    }
+    return true;
+  }
+
   async #base(plan: StagePlan): Promise<StageState> {
     const { base } = plan.stage;
     if (base.kind === 'stage') return this.stage(base.index);
@@ -104,8 +174,14 @@ export class Solver {
   }
 
   #stateOf(input: InputRef): Promise<StageState> {
-    if (input.kind === 'stage') return this.stage(input.index);
-    return this.#input(input);
+    if (input.kind !== 'stage') return this.#input(input);
+    this.#demand.want(input.index);
+    return this.stage(input.index);
+  }
+
+  async #keyOf(input: InputRef): Promise<string> {
+    const foreseen = input.kind === 'stage' ? await this.#forecast.of(input.index) : undefined;
+    return foreseen ?? (await this.#stateOf(input)).key;
   }
 
   /** An image or a context as the state of a stage, so that steps read all inputs alike. */

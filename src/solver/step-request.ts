@@ -7,6 +7,8 @@ export interface StepRequest {
   readonly step: Step;
   readonly state: StageState;
   readonly plan: StagePlan;
+  /** Key of something the step reads from; tells it without solving it where that can be known. */
+  readonly keyOf: (input: InputRef) => Promise<string>;
   /** State of something the step reads from; waits until it is solved. */
   readonly stageOf: (input: InputRef) => Promise<StageState>;
 }

@@ -32,6 +32,7 @@ function content(names: readonly string[], used = NOW, size = 100): CacheContent
     records: names.map((name) => record(name, used)),
     layers: new Map(names.map((name) => [digestOf(name), layer(name, size)])),
     lists: new Map(),
+    aliases: [],
   };
 }
 
@@ -52,7 +53,9 @@ type Json = Record<string, unknown>;
 describe('the document of a cache', () => {
   test('comes back as it was written', () => {
     const list = { mediaType: 'application/vnd.kiln.cache.files.v1+zstd', digest: digestOf('z'), size: 3 };
-    const good = { ...content(['one', 'two']), lists: new Map([[digestOf('list'), list]]) };
+    const { key, parts } = record('copied');
+    const aliases = [{ key, parts, contentKey: digestOf('by content'), used: NOW }];
+    const good = { ...content(['one', 'two']), lists: new Map([[digestOf('list'), list]]), aliases };
     const read = decodeCache(encodeCache(good), blobsOf(good));
     expect(read).toEqual({ ...good, refused: [] });
   });
@@ -112,6 +115,16 @@ describe('the document of a cache', () => {
     const read = spoilt(change);
     expect(read?.records.map(({ diffId }) => diffId)).toEqual([digestOf('one'), digestOf('three')]);
     expect(read?.refused.join('\n')).toContain(why);
+  });
+
+  test('an alias whose key is not that of its parts is left out', () => {
+    const { parts } = record('copied');
+    const contentKey = digestOf('x');
+    const read = spoilt((json) =>
+      set(json, 'aliases', [{ key: digestOf('y'), parts, contentKey, used: NOW }]),
+    );
+    expect(read?.aliases).toEqual([]);
+    expect(read?.refused).toHaveLength(1);
   });
 
   test('another version, or no JSON at all, is no document', () => {
@@ -185,7 +198,11 @@ describe('an export over what was there', () => {
     const long = 'x'.repeat(1 << 20);
     const records = Array.from({ length: 40 }, (_, index) => record(`${long}${index}`));
     const layers = new Map(records.map(({ diffId }) => [diffId, { ...layer('a'), diffId }]));
-    const large = mergeCaches(undefined, { records, layers, lists: new Map() }, { now: NOW, bounds });
+    const large = mergeCaches(
+      undefined,
+      { records, layers, lists: new Map(), aliases: [] },
+      { now: NOW, bounds },
+    );
     expect(encodeCache(large).length).toBeLessThan(16 << 20);
     expect(large.dropped).toBeGreaterThan(0);
   });

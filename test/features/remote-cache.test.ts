@@ -190,6 +190,40 @@ test('mode=min has the steps of the image, mode=max those of every stage', async
   for (const { digest } of layers(max)) expect(base).not.toContain(digest);
 });
 
+test('a cache of the image alone serves a machine that has none of the stages it copies from', async () => {
+  const nested = `ARG BASE
+FROM $BASE AS lib
+RUN cat /proc/sys/kernel/random/uuid > /lib && echo built-lib
+FROM $BASE AS tools
+COPY --link f /f
+COPY --from=lib /lib /lib
+RUN cat /lib /f > /tool && echo built-tool
+FROM $BASE
+COPY --from=tools /tool /tool
+RUN cat /tool > /id && echo built-id
+`;
+  const [cache, image] = [`${freshName()}:min`, `${freshName()}:1`];
+  const ran = (stderr: string) => [...stderr.matchAll(/^#\d+ [\d.]+ (built-\w+)/gm)].map(([, what]) => what);
+  const cold = await build(
+    machine(),
+    ['--push', '-t', image, '--cache-to', cache, '--cache-to', 'type=inline'],
+    nested,
+  );
+  expect(ran(cold.stderr).sort()).toEqual(['built-id', 'built-lib', 'built-tool']);
+  for (const from of [cache, image]) {
+    const args = ['--cache-from', from, '--cache-to', 'type=inline', '--explain'];
+    const cached = await build(machine(), args, nested);
+    expect(ran(cached.stderr)).toEqual([]);
+    expect(cached.stdout).toBe(cold.stdout);
+    expect(cached.stderr).toContain('not needed: what reads from its stage was in the cache');
+  }
+  // A file that the tools read: what made them runs, and nothing else is taken for granted.
+  const changed = await build(machine(ROOTLESS, { f: 'new' }), ['--cache-from', cache], nested);
+  expect(ran(changed.stderr).sort()).toEqual(['built-id', 'built-lib', 'built-tool']);
+  const filtered = await build(machine(), ['--cache-from', cache, '--no-cache-filter', 'tools'], nested);
+  expect(ran(filtered.stderr)).toContain('built-tool');
+});
+
 test('the same digest from either compression, cold or cached', async () => {
   const [gzip, zstd] = [`${freshName()}:gz`, `${freshName()}:zst`];
   const work = machine();
