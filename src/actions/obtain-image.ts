@@ -3,8 +3,8 @@ import { BuildError } from '../errors.ts';
 import { formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
 import { ImageResolver, type ResolvedImage } from '../solver/image-resolver.ts';
 import type { Store } from '../store/store.ts';
+import { fetchLayers, nameImage, type TransferOptions } from './pull-image.ts';
 import { findImage } from './stored-image.ts';
-import { fetchLayers, nameImage, type TransferOptions } from './transfer-image.ts';
 
 /** When the registry is asked (`--pull`). */
 export type PullPolicy = 'missing' | 'always' | 'never';

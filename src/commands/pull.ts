@@ -35,7 +35,7 @@ export default class Pull extends KilnCommand {
     const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
     const emit = createEmitter({ reporter, now: () => performance.now() });
     const [{ pullImage }, { openRegistry }] = await Promise.all([
-      import('../actions/transfer-image.ts'),
+      import('../actions/pull-image.ts'),
       import('../actions/open-registry.ts'),
     ]);
     const { registry, connections } = openRegistry({ ...env });

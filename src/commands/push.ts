@@ -1,11 +1,13 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
+import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
 
 export default class Push extends KilnCommand {
-  static override description = 'Push an image of the local store to its registry.';
+  static override description =
+    'Push an image of the local store to its registry; one for several platforms with all of them.';
 
   static override args = {
     image: Args.string({ description: 'name of the image: REGISTRY/REPOSITORY[:TAG]', required: true }),
@@ -17,6 +19,9 @@ export default class Push extends KilnCommand {
       description: 'form of layers',
       options: ['gzip', 'zstd', 'uncompressed'],
       default: 'gzip',
+    }),
+    platform: Flags.string({
+      description: 'push this one of a multi-platform image alone (default: all)',
     }),
     progress: Flags.string({
       description: 'how to show progress',
@@ -35,7 +40,7 @@ export default class Push extends KilnCommand {
     const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
     const emit = createEmitter({ reporter, now });
     const [{ pushStored }, { openRegistry }] = await Promise.all([
-      import('../actions/transfer-image.ts'),
+      import('../actions/push-image.ts'),
       import('../actions/open-registry.ts'),
     ]);
     const { registry, connections } = openRegistry({ ...env });
@@ -51,12 +56,11 @@ export default class Push extends KilnCommand {
       const options = {
         root: this.storeRoot(flags.root),
         connections,
-        platform: hostPlatform(),
-        emit,
         signal,
-        clock: () => Date.now(),
       };
-      const manifest = await pushStored(args.image, { form, as: args.destination }, options);
+      const platform =
+        flags.platform === undefined ? undefined : parsePlatform(flags.platform, hostPlatform());
+      const manifest = await pushStored(args.image, { form, as: args.destination, platform }, options);
       emit({ type: 'step-finished', step, outcome: 'done', duration: now() - began });
       reporter.close();
       process.stdout.write(`${manifest.digest}\n`);

@@ -5,7 +5,7 @@ import { parseReference, withDefaultTag } from '../image/reference.ts';
 import { pushLayer } from '../registry/push-layer.ts';
 import type { ContentSink } from '../store/content-store.ts';
 import { type AssembledImage, type AssembleOptions, assemble } from './assemble.ts';
-import type { FinishedImage, OutputLayer } from './finished-image.ts';
+import type { FinishedImage, LayerBlobs, OutputLayer } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
 
 /** Blobs under way at once to one registry. */
@@ -36,16 +36,20 @@ async function pushTo(
 }
 
 interface ImageParts {
-  readonly image: FinishedImage;
-  readonly assembled: AssembledImage;
-  readonly registry: string;
+  readonly image: Pick<FinishedImage, 'layers'>;
+  readonly assembled: Pick<AssembledImage, 'config' | 'layers'>;
+  readonly registry: string | undefined;
+}
+
+interface PartsDependencies extends Pick<OutputDependencies, 'store' | 'signal'> {
+  readonly blobs: Pick<LayerBlobs, 'fetch'>;
 }
 
 /** Layers and config: all a manifest needs to be accepted. */
 export async function pushParts(
   sink: ContentSink,
   { image, assembled, registry }: ImageParts,
-  dependencies: OutputDependencies,
+  dependencies: PartsDependencies,
 ): Promise<void> {
   const { signal } = dependencies;
   const unique = new Map<string, { descriptor: Descriptor; layer: OutputLayer }>();
