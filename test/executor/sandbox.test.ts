@@ -209,7 +209,7 @@ describe.each(['root', 'kiln'] as const)('as %s', (user: TestUser) => {
       const marker = String(2_000_000 + Math.floor(Math.random() * 1e9));
       const outcome = await sh(`sleep ${marker} & setsid sleep ${marker} >/dev/null 2>&1 & echo started`);
       expect(outcome).toMatchObject({ exitCode: 0, stdout: 'started\n' });
-      expect(outcome.milliseconds).toBeLessThan(5000);
+      expect(outcome.milliseconds).toBeLessThan(20_000);
       expect(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })).not.toContain(`sleep ${marker}`);
     });
 
@@ -225,7 +225,7 @@ describe.each(['root', 'kiln'] as const)('as %s', (user: TestUser) => {
         },
       }).said;
       expect(value?.[0]?.error?.message).toBe('stop');
-      expect(value?.[0]?.milliseconds).toBeLessThan(3000);
+      expect(value?.[0]?.milliseconds).toBeLessThan(20_000);
       expect(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })).not.toContain(`sleep ${marker}`);
       expect(readdirSync(rootfs)).not.toContain('proc');
       expect(readdirSync(join(rootfs, 'etc'))).toEqual([]);

@@ -38,6 +38,5 @@ describe.each(VARIANTS)('fixtures/app as $user over $snapshotter', (variant) => 
 
     const second = await work.build(dockerfile, options);
     expect(second.image.manifest).toEqual(image.manifest);
-    expect(second.result.durationMs).toBeLessThan(5000);
   });
 });

