@@ -82,8 +82,9 @@ export async function runContainer(request: ContainerRequest, world: ContainerWo
     else await snapshot.commit();
     container.update({ finished: now(), exitCode: exitCode ?? 137 });
     removeTree(container.scratch);
-    container.release();
+    // Before the lock goes: then nobody else takes it for a forgotten one.
     if (autoRemove) removeContainer(world.store, container.directory);
+    container.release();
   }
 }
 
@@ -126,8 +127,8 @@ async function createContainer(request: ContainerRequest, world: ContainerWorld)
     container.update({ snapshotter: snapshotter.name });
     return { container, snapshot: await prepareSnapshot(snapshotter, container, lowers) };
   } catch (error) {
-    container?.release();
     if (container !== undefined) removeContainer(store, container.directory);
+    container?.release();
     throw error;
   } finally {
     await pool.close();

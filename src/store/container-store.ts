@@ -170,7 +170,14 @@ export class ContainerStore {
    */
   take(directory: string, trash: string, { wait }: { readonly wait: boolean }): boolean {
     const lock = { path: join(directory, 'in-use'), kind: 'exclusive', wait } as const;
-    return whileLocked(lock, () => renameSync(directory, trash));
+    return whileLocked(lock, () => {
+      try {
+        renameSync(directory, trash);
+      } catch (error) {
+        // Somebody else has taken it, which is as good.
+        if (systemErrorCode(error) !== 'ENOENT') throw error;
+      }
+    });
   }
 
   /** Asks the process that runs a container to end it at once. */
