@@ -3,6 +3,7 @@ import { type Session, Store } from '../store/store.ts';
 
 export class BuildScratch {
   readonly #root: string;
+  readonly #endings: (() => void)[] = [];
   #session: Session | undefined;
 
   /** `root` is the store's directory. */
@@ -20,8 +21,14 @@ export class BuildScratch {
     return this.#open().draft(purpose);
   }
 
-  /** Removes everything. */
+  /** Calls `end` when the build is over, before anything is removed. */
+  onClose(end: () => void): void {
+    this.#endings.push(end);
+  }
+
+  /** Ends what runs here, and removes everything. */
   close(): void {
+    for (const end of this.#endings.splice(0)) end();
     this.#session?.close();
     this.#session = undefined;
   }

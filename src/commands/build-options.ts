@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { BuildRequest, CacheRequest } from '../actions/build-request.ts';
 import type { BuildScratch } from '../actions/build-scratch.ts';
+import { sshAgents } from '../actions/ssh-agents.ts';
 import {
   parseCacheExport,
   parseCacheImport,
@@ -78,7 +79,11 @@ export async function toBuildRequest(
   const host = hostPlatform();
   const buildArgs = buildArgsOf(flags, env);
   const secrets = new Map((flags.secret ?? []).map((text) => parseSecret(text, env)));
-  const ssh = new Map((flags.ssh ?? []).map((text) => parseSsh(text, env)));
+  const ssh = await sshAgents(new Map((flags.ssh ?? []).map((text) => parseSsh(text, env))), {
+    scratch,
+    env,
+    signal,
+  });
   const sources = await readSources({
     context,
     file: flags.file,

@@ -105,7 +105,7 @@ export default class Build extends KilnCommand {
       ...list,
     }),
     ssh: Flags.string({
-      description: 'ssh agent for RUN --mount=type=ssh and git over ssh: default or ID=SOCKET',
+      description: 'ssh agent for RUN --mount=type=ssh and git over ssh: default, ID=SOCKET or ID=KEY[,KEY]',
       ...list,
     }),
     'add-host': Flags.string({ description: 'line for /etc/hosts of RUN steps: NAME:ADDRESS', ...list }),

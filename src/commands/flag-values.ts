@@ -123,18 +123,20 @@ function readSecret(path: string): Buffer {
   return content;
 }
 
-/** "default" (the agent of SSH_AUTH_SOCK) or ID[=SOCKET]: the ID and the agent's socket. Throws USAGE_SSH. */
-export function parseSsh(text: string, env: NodeJS.ProcessEnv): [string, string] {
+/** "default" (the agent of SSH_AUTH_SOCK) or ID[=PATH[,PATH]]: the ID, and the agent's socket or private keys. Throws USAGE_SSH. */
+export function parseSsh(text: string, env: NodeJS.ProcessEnv): [string, string[]] {
   const [id, given] = keyValue('--ssh', text);
-  const socket = given === '' ? env['SSH_AUTH_SOCK'] : given.split(',')[0];
-  if (socket === undefined || socket === '') {
+  const paths = (given === '' ? (env['SSH_AUTH_SOCK'] ?? '') : given)
+    .split(',')
+    .filter((path) => path !== '');
+  if (paths.length === 0) {
     throw usage(
       'USAGE_SSH',
       `--ssh ${text}: there is no ssh agent (SSH_AUTH_SOCK is not set)`,
-      'Start one (eval $(ssh-agent)) or name its socket: --ssh ID=SOCKET.',
+      'Start one (eval $(ssh-agent)), or name its socket or private keys: --ssh ID=PATH[,PATH].',
     );
   }
-  return [id === '' ? 'default' : id, resolve(socket)];
+  return [id === '' ? 'default' : id, paths.map((path) => resolve(path))];
 }
 
 /** SOURCE_DATE_EPOCH in seconds; undefined when it is not set, or empty. Throws USAGE_EPOCH. */

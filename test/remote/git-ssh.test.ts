@@ -63,6 +63,42 @@ describe.each([ROOTLESS, VARIANTS[2]])('git over ssh as $user', (variant) => {
     expect(image.text('b')).toBe('b\n');
   });
 
+  test('with a private key in place of an agent, whose own agent is gone afterwards', async () => {
+    const work = new Workspace(variant);
+    const { url, key } = await serve(work);
+    // As docker, whatever the mode of the file.
+    work.shell(`cp ${key} ../key && chmod 644 ../key`);
+    const path = `${work.directory}/key`;
+    const { image } = await work.build(
+      `ARG BASE\nFROM $BASE\nADD ${url}#v1:app /a/\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n`,
+      { args: ['--ssh', `default=${path}`] },
+    );
+    expect(image.text('a/a')).toBe('a\n');
+    const agents = () => run('sh', ['-c', `ps -eo args | grep "[s]sh-agent -D -a ${work.home}" || true`]);
+    await expect.poll(agents, { timeout: 5000 }).toBe('');
+  });
+
+  test('what is neither an agent nor a key without a passphrase is refused', async () => {
+    const work = new Workspace(variant);
+    const { url, agent, key } = await serve(work);
+    work.shell(
+      `cp ${key} ../locked && ssh-keygen -q -p -N secret -f ../locked && chmod 644 ../locked; echo x > ../text`,
+    );
+    for (const [words, said] of [
+      [`default=${work.directory}/none`, /no such file/],
+      [`default=${work.directory}/text`, /text is no private key/],
+      [`default=${work.directory}/locked`, /locked is no private key that can be used without a passphrase/],
+      [`default=${agent},${work.directory}/locked`, /stands alone/],
+    ] as const) {
+      const { exitCode, stderr } = await work.tryBuild(`FROM scratch\nADD ${url} /a/\n`, {
+        args: ['--ssh', words],
+      });
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(said);
+      expect(stderr).toContain('[USAGE_SSH]');
+    }
+  });
+
   test('a key that is not let in is told as such', async () => {
     const work = new Workspace(variant);
     const { url, stranger } = await serve(work);
