@@ -43,7 +43,8 @@ export interface PlanOptions {
 /** Something a stage or a step reads files from. */
 export type InputRef =
   | { readonly kind: 'scratch' }
-  | { readonly kind: 'stage'; readonly index: number }
+  /** `name`: the stage's name or number, as it was asked for. */
+  | { readonly kind: 'stage'; readonly index: number; readonly name: string }
   | { readonly kind: 'image'; readonly reference: string; readonly platform: Platform }
   | { readonly kind: 'context'; readonly name: string };
 
@@ -208,7 +209,7 @@ function baseOf(
 ): InputRef {
   // The last stage of that name wins, as a later one shadows an earlier one.
   const stage = earlier.findLast((candidate) => candidate.name === image);
-  if (stage !== undefined) return { kind: 'stage', index: stage.index };
+  if (stage !== undefined) return { kind: 'stage', index: stage.index, name: image };
   if (image === 'scratch') return { kind: 'scratch' };
   return contextNamed(image, { platform, options }) ?? { kind: 'image', reference: image, platform };
 }
@@ -312,5 +313,5 @@ function earlierStage(
       { location, suggestions: [`Move the FROM … AS ${from} stage above this one.`] },
     );
   }
-  return { kind: 'stage', index };
+  return { kind: 'stage', index, name: from };
 }

@@ -82,7 +82,7 @@ export function placeName(from: InputRef | 'context'): string {
     case 'context':
       return `the context ${from.name}`;
     case 'stage':
-      return `stage ${from.index}`;
+      return `stage ${from.name}`;
     case 'image':
       return from.reference;
     case 'scratch':

@@ -129,7 +129,7 @@ test('a pruned layer, another base, another stage that made what is copied', asy
   const first = await work.build(dockerfile);
   work.write('f', '2');
   const changed = await explain(work, dockerfile);
-  expect(changed.get('two/1')?.reason).toBe('1 file differs in stage 0: f');
+  expect(changed.get('two/1')?.reason).toBe('1 file differs in stage one: f');
   rmSync(join(work.home, 'blobs/sha256', first.image.manifest.config.digest.slice(7)), { force: true });
   const [diffId = ''] = first.image.config.rootfs.diff_ids;
   const tar = join(work.home, 'blobs/sha256', diffId.slice(7));
