@@ -292,6 +292,7 @@ function xattrsOf(host: string): string {
 }
 
 function unreadable(path: string, error: unknown): unknown {
+  if (error instanceof BuildError) return error;
   const code = systemErrorCode(error);
   const shown = toText(path) || '.';
   if (code === 'EACCES' || code === 'EPERM') {

@@ -289,6 +289,22 @@ const errors: LanguageCase[] = [
     error: fails('DOCKERFILE_ARGUMENTS', 2, { line: 2, message: /requires at least two arguments/ }),
   },
   {
+    name: 'a socket in the context',
+    dockerfile: 'FROM scratch\nCOPY d /\n',
+    setup: 'mkdir d; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\'d/s\')"',
+    error: fails('CONTEXT_SOCKET', 1, {
+      line: 2,
+      message: /d\/s in the build context is a socket.+\.dockerignore/s,
+    }),
+  },
+  {
+    name: 'a socket in the context that is ignored',
+    dockerfile: 'FROM scratch\nCOPY d /\n',
+    context: { '.dockerignore': 'd/s\n' },
+    setup: 'mkdir d; touch d/f; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\'d/s\')"',
+    lists: { '': ['f'] },
+  },
+  {
     name: 'a URL',
     dockerfile: 'FROM scratch\nCOPY https://example.com/x /x\n',
     error: fails('DOCKERFILE_COPY', 2, { line: 2, message: /Use ADD/ }),
