@@ -191,7 +191,6 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   const access = new LayerAccess({
     store,
     pool,
-    openSession: () => store.openSession(),
     wanted: wantedForms(request),
     epoch,
     signal,

@@ -39,16 +39,9 @@ export async function diffImages(
 ): Promise<ImageDiff> {
   const [before, after] = [openImage(store, first), openImage(store, second)];
   const pool = new LayerPool({ threads: availableParallelism() });
-  const access = new LayerAccess({
-    store,
-    pool,
-    openSession: () => store.openSession(),
-    wanted: [],
-    epoch: undefined,
-    signal,
-  });
+  const access = new LayerAccess({ store, pool, signal });
   try {
-    access.session.draft('');
+    access.hold();
     const stacks = new Stacks(access);
     const changes = await stacks.compare(before.layers, after.layers);
     return { changes, layers: layers ? await layerDiffs(before, after, stacks) : [] };

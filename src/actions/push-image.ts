@@ -58,10 +58,9 @@ export async function pushStored(
   if (stored === undefined) throw noSuchImage(name);
   const target = withDefaultTag(parseReference(as ?? full));
   const pool = new LayerPool({ threads: availableParallelism() });
-  const openSession = () => store.openSession();
-  const access = new LayerAccess({ store, pool, openSession, wanted: [], epoch: undefined, signal });
+  const access = new LayerAccess({ store, pool, signal });
   // While it is open, no prune beside takes what is read here.
-  const session = store.openSession();
+  access.hold();
   try {
     const gathering = { name, store, form, forms: new LayerForms({ access, pool, store, signal }) };
     const chosen = platform === undefined ? stored : onePlatform(stored, { ...gathering, platform });
@@ -83,7 +82,6 @@ export async function pushStored(
   } finally {
     await pool.close();
     access.close();
-    session.close();
   }
 }
 

@@ -38,10 +38,9 @@ export async function saveImages(
 ): Promise<void> {
   const { format, destination, signal, stdout } = options;
   const pool = new LayerPool({ threads: availableParallelism() });
-  const openSession = () => store.openSession();
-  const access = new LayerAccess({ store, pool, openSession, wanted: [], epoch: undefined, signal });
+  const access = new LayerAccess({ store, pool, signal });
   // While it is open, no prune beside takes what is read here.
-  const session = store.openSession();
+  access.hold();
   try {
     const contents: ArchivedContent[] = [];
     for (const { descriptor, names } of chosen(store, images)) {
@@ -55,7 +54,6 @@ export async function saveImages(
   } finally {
     await pool.close();
     access.close();
-    session.close();
   }
 }
 

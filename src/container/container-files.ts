@@ -76,17 +76,10 @@ export async function withContainerFiles<Result>(
   const raw = !container.settled && !container.alive && container.snapshotter === 'fuse-overlayfs';
   return store.containers.whileUsed(container, raw ? 'exclusive' : 'shared', async () => {
     const pool = new LayerPool({ threads: 1 });
-    const access = new LayerAccess({
-      store,
-      pool,
-      openSession: () => store.openSession(),
-      wanted: [],
-      epoch: options.epoch,
-      signal: options.signal,
-    });
+    const access = new LayerAccess({ store, pool, epoch: options.epoch, signal: options.signal });
     try {
       // Opened before anything is looked for: what is found then is not collected.
-      access.session.draft('');
+      access.hold();
       const image = storedLayers(store, container.manifest);
       const lowers = await access.directories(asSteps(image.layers));
       if (raw) normalizeUpper(upper, lowers);

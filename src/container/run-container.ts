@@ -107,17 +107,10 @@ interface Created {
 async function createContainer(request: ContainerRequest, world: ContainerWorld): Promise<Created> {
   const { store, signal } = world;
   const pool = new LayerPool({ threads: request.threads });
-  const access = new LayerAccess({
-    store,
-    pool,
-    openSession: () => store.openSession(),
-    wanted: [],
-    epoch: undefined,
-    signal,
-  });
+  const access = new LayerAccess({ store, pool, signal });
   let container: LivingContainer | undefined;
   try {
-    const session = access.session; // Open until the container itself says what it uses.
+    const session = access.hold(); // Open until the container itself says what it uses.
     removeForgotten(store);
     const { layers, manifest } = storedLayers(store, request.manifest);
     const lowers = await access.directories(asSteps(layers));

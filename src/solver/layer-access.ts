@@ -37,10 +37,10 @@ export interface WantedForm {
 export interface LayerAccessOptions {
   readonly store: Store;
   readonly pool: LayerPool;
-  readonly openSession: () => Session;
-  readonly wanted: readonly WantedForm[];
+  /** Default none. */
+  readonly wanted?: readonly WantedForm[];
   /** SOURCE_DATE_EPOCH: mtimes above are set to it. */
-  readonly epoch: number | undefined;
+  readonly epoch?: number | undefined;
   readonly signal: AbortSignal;
   /** For packing: a step that has run is packed and recorded even when another one fails. Default `signal`. */
   readonly packSignal?: AbortSignal;
@@ -53,6 +53,7 @@ interface PackRequest {
 
 export class LayerAccess {
   readonly #options: LayerAccessOptions;
+  readonly #wanted: readonly WantedForm[];
   readonly #tars = new Map<DiffId, Promise<void>>();
   readonly #tocs = new Map<DiffId, LayerToc>();
   readonly #directories = new Map<ChainId, Promise<string>>();
@@ -62,14 +63,20 @@ export class LayerAccess {
 
   constructor(options: LayerAccessOptions) {
     // Several outputs may want the same form.
-    const wanted = [...new Map(options.wanted.map((form) => [JSON.stringify(form), form])).values()];
-    this.#options = { ...options, wanted };
+    const wanted = (options.wanted ?? []).map((form) => [JSON.stringify(form), form] as const);
+    this.#wanted = [...new Map(wanted).values()];
+    this.#options = options;
   }
 
   /** This process's scratch space, opened on first use. */
   get session(): Session {
-    this.#session ??= this.#options.openSession();
+    this.#session ??= this.#options.store.openSession();
     return this.#session;
+  }
+
+  /** Opens the scratch space: no prune beside takes what is looked at from now on. */
+  hold(): Session {
+    return this.session;
   }
 
   /** Removes the scratch space. */
@@ -331,8 +338,8 @@ export class LayerAccess {
   }
 
   #output(): { directory: string; forms: readonly WantedForm[]; clampMtime: number | undefined } {
-    const { wanted, epoch } = this.#options;
-    return { directory: this.session.makeDirectory('pack'), forms: wanted, clampMtime: epoch };
+    const clampMtime = this.#options.epoch;
+    return { directory: this.session.makeDirectory('pack'), forms: this.#wanted, clampMtime };
   }
 
   #keep(packed: PackedLayer, created: string): SettledLayer {
