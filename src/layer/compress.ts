@@ -7,6 +7,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants, crc32, deflateRaw, type ZlibOptions, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
 import { DEFAULT_LEVEL } from '../image/layer-form.ts';
+import { cheapestWay } from './compressibility.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
 const WINDOW = 32 << 10;
@@ -69,6 +70,9 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 /** An empty last block with fixed Huffman codes (RFC 1951): ends a stream of sync-flushed blocks. */
 const DEFLATE_END = Buffer.from([3, 0]);
 
+/** Longer blocks mean fewer code tables to make, which is most of the work where nothing is searched. */
+const CODING_ONLY = { strategy: constants.Z_HUFFMAN_ONLY, memLevel: 9 } as const;
+
 /** One gzip member, made of units that end in a sync flush. */
 function gzipFormat(level: number | undefined): Format {
   let dictionary: Buffer | undefined;
@@ -88,10 +92,9 @@ function gzipFormat(level: number | undefined): Format {
         ...(dictionary === undefined ? {} : { dictionary }),
       };
       dictionary = Buffer.from(unit.subarray(Math.max(0, unit.length - WINDOW)));
-      return cheapestWay(unit).then((way) => {
-        if (way === 'stored') return storedBlocks(unit);
-        return deflate(unit, way === 'full' ? options : { ...options, strategy: constants.Z_HUFFMAN_ONLY });
-      });
+      const way = cheapestWay(unit);
+      if (way === 'stored') return Promise.resolve(storedBlocks(unit));
+      return deflate(unit, way === 'full' ? options : { ...options, ...CODING_ONLY });
     },
     tail: () => {
       const trailer = Buffer.alloc(8);
@@ -106,36 +109,6 @@ function deflate(bytes: Buffer, options: ZlibOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     deflateRaw(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)));
   });
-}
-
-/** Parts of a unit that are tried before all of it is: as many, each of this many bytes. */
-const SAMPLES = 4;
-const SAMPLE_BYTES = 16 << 10;
-
-/** What a sample must save, of its size, for the dearer way to be taken. */
-const WORTHWHILE = 0.02;
-
-/**
- * The cheapest way that loses next to nothing: `stored` for archives, images and noise; `huffman` for bytes that are
- * uneven but never repeat, which a search for repeats takes three times as long to make no smaller; `full` for the rest.
- * Tried on samples spread over the unit, each of which must agree.
- */
-async function cheapestWay(unit: Buffer): Promise<'stored' | 'huffman' | 'full'> {
-  if (unit.length < 2 * SAMPLES * SAMPLE_BYTES) return 'full';
-  const stride = Math.floor(unit.length / SAMPLES);
-  const enough = SAMPLE_BYTES * WORTHWHILE;
-  let way: 'stored' | 'huffman' = 'stored';
-  for (let index = 0; index < SAMPLES; index++) {
-    const start = index * stride + ((stride - SAMPLE_BYTES) >> 1);
-    const sample = unit.subarray(start, start + SAMPLE_BYTES);
-    const [searched, coded] = await Promise.all([
-      deflate(sample, { level: 1, chunkSize: 2 * SAMPLE_BYTES }),
-      deflate(sample, { strategy: constants.Z_HUFFMAN_ONLY, chunkSize: 2 * SAMPLE_BYTES }),
-    ]);
-    if (searched.length < coded.length - enough) return 'full';
-    if (coded.length < SAMPLE_BYTES - enough) way = 'huffman';
-  }
-  return way;
 }
 
 /** Longest stored block of deflate (RFC 1951, 3.2.4). */
