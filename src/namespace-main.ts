@@ -54,7 +54,7 @@ serveNamespace<NamespaceTask, Answer>((task, context) => {
 });
 
 async function build(request: BuildRequest, context: NamespaceContext): Promise<BuildOutcome> {
-  const { registry, connections } = openRegistry(request.env);
+  const { registry, ...connect } = openRegistry(request.env);
   const emit: Emit = (event) => context.send({ event } satisfies NamespaceMessage);
   const sessions: Session[] = [];
   const scratch = new BuildScratch(request.root);
@@ -79,7 +79,7 @@ async function build(request: BuildRequest, context: NamespaceContext): Promise<
       emit,
       signal: context.signal,
       clock: () => Date.now(),
-      connections,
+      ...connect,
       download: (url, ask) => registry.download(url, ask),
       scratch,
       execution,

@@ -19,7 +19,7 @@ import type { BuildRequest, CacheRequest } from './build-request.ts';
 
 /** What the caches of a build may touch of the world. */
 interface CacheEnvironment {
-  readonly connections: Connections;
+  readonly cacheConnections: () => Connections;
   readonly emit: Emit;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
@@ -37,6 +37,7 @@ export class BuildCaches {
   readonly #store: Store;
   readonly #damaged: Map<DiffId, string>;
   readonly #imports: ImportedCaches;
+  readonly #connections: Connections;
 
   /** Begins to fetch records at once. */
   constructor(request: BuildRequest, environment: CacheEnvironment, store: Store) {
@@ -45,9 +46,11 @@ export class BuildCaches {
     this.#store = store;
     this.#damaged = new Map(request.caches.damaged);
     for (const message of this.#damaged.values()) environment.emit({ type: 'warning', message });
+    this.#connections = environment.cacheConnections();
     // With --no-cache no record is looked at.
     this.#imports = new ImportedCaches(request.noCache === true ? [] : request.caches.from, {
       ...environment,
+      connections: this.#connections,
       store,
       platforms: request.targetPlatforms,
       known: request.caches.known,
@@ -86,10 +89,10 @@ export class BuildCaches {
 
   /** The exports of one attempt at the build. */
   exports(plans: readonly PlannedBuild[], forms: LayerForms): CacheExports {
-    const { connections, emit, clock, signal, execution } = this.#environment;
+    const { emit, clock, signal, execution } = this.#environment;
     const stages = plans.flatMap(({ plan }) => lineage(plan, plan.target).map(({ stage }) => stage.index));
     return new CacheExports(this.#request.caches.to, {
-      connections,
+      connections: this.#connections,
       emit,
       clock,
       signal,
@@ -106,7 +109,8 @@ export class BuildCaches {
   /** What cache mounts begin with and where they go. */
   mounts({ pool, session }: Pick<MountWorld, 'pool' | 'session'>): MountCaches {
     const { mountsFrom: from, mountsTo: to } = this.#request.caches;
-    return new MountCaches({ from, to }, { ...this.#environment, store: this.#store, pool, session });
+    const world = { ...this.#environment, connections: this.#connections, store: this.#store };
+    return new MountCaches({ from, to }, { ...world, pool, session });
   }
 
   async #recordOf(key: CacheKey): Promise<CacheRecord | undefined> {

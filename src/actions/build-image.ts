@@ -47,6 +47,7 @@ export interface BuildEnvironment {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly connections: Connections;
+  readonly cacheConnections: () => Connections;
   readonly download: Download;
   readonly scratch: BuildScratch;
   readonly stdout: NodeJS.WritableStream;

@@ -15,6 +15,8 @@ export function helperRunner(env: Environment): HelperRunner {
 export function openRegistry(env: Environment): {
   readonly registry: Registry;
   readonly connections: Connections;
+  /** For caches, which a build can do without: a host that goes silent is given up soon. */
+  readonly cacheConnections: () => Connections;
 } {
   const registry = createRegistry({
     env,
@@ -22,5 +24,9 @@ export function openRegistry(env: Environment): {
     userAgent: 'kiln',
     runHelper: helperRunner(env),
   });
-  return { registry, connections: connectionsOf(registry) };
+  return {
+    registry,
+    connections: connectionsOf(registry),
+    cacheConnections: () => connectionsOf(registry.impatient()),
+  };
 }

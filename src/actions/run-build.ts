@@ -25,14 +25,14 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
   const { signal, killSignal, clock, stdout, scratch } = options;
   // What an attempt outside has said is said again inside, so it is held back until the attempt stands.
   const held: UntimedEvent[] = [];
-  const { registry, connections } = openRegistry(request.env);
+  const { registry, ...connect } = openRegistry(request.env);
   let outcome: BuildOutcome;
   try {
     outcome = await buildImage(request, {
       emit: (event) => held.push(event),
       signal,
       clock,
-      connections,
+      ...connect,
       download: (url, ask) => registry.download(url, ask),
       scratch,
       stdout,

@@ -16,11 +16,12 @@ import type { ContentSink } from '../store/content-store.ts';
 import { type CacheRecord, fileListsOf } from '../store/record-store.ts';
 import type { Store } from '../store/store.ts';
 import type { CacheContent, KeptLayer, KeptRecord } from './cache-document.ts';
-import { type EncodedCache, FILE_LIST_TYPE, makeCache } from './cache-manifest.ts';
+import { FILE_LIST_TYPE, makeCache } from './cache-manifest.ts';
 import type { StoredExport } from './cache-spec.ts';
 import type { CacheStorage } from './cache-storage.ts';
 import { type MergedCache, mergeCaches, saysTheSame } from './merge-caches.ts';
 import { readCache, resolvePlace } from './read-cache.ts';
+import { replaceManifest, writeTogether } from './shared-place.ts';
 import { Uploads } from './uploads.ts';
 
 export interface ExportWorld {
@@ -65,6 +66,8 @@ export class CacheExport {
   readonly #world: ExportWorld;
   readonly #uploads: Uploads;
   readonly #layers = new Map<DiffId, Promise<KeptLayer>>();
+  /** Blobs that the place should have and has not. */
+  readonly #lost = new Set<Digest>();
   #previous: Promise<Previous> | undefined;
   #sink: Promise<ContentSink> | undefined;
 
@@ -84,6 +87,11 @@ export class CacheExport {
     return this.#storage.name;
   }
 
+  /** Begins to ask what the place holds. Never rejects: `finish` tells. */
+  prepare(): void {
+    this.#before().catch(() => undefined);
+  }
+
   /** Begins to bring a layer to the cache. Never rejects: `finish` tells. */
   begin(layer: SettledLayer): void {
     this.#keep(layer).catch(() => undefined);
@@ -97,16 +105,35 @@ export class CacheExport {
 
   /** Writes the cache. Throws what a registry or a disk says, and CACHE_EXPORT_REFUSED. */
   async finish(steps: readonly ExportedStep[], aliases: readonly Alias[]): Promise<ExportReport> {
-    const fresh = await this.#content(steps, aliases);
-    let previous = await this.#before();
-    const latest = await this.#resolve();
-    if (latest?.digest !== previous.descriptor?.digest) previous = await this.#read(latest);
     const { bounds } = this.spec;
-    const merged = mergeCaches(previous.content, fresh, { now: this.#now(), bounds });
-    const report = { records: merged.records.length, sent: this.#uploads.sent };
-    if (saysTheSame(previous.content, merged, bounds)) return { ...report, unchanged: true };
-    await this.#write(merged, fresh);
-    return { ...report, sent: this.#uploads.sent, unchanged: false };
+    let records = 0;
+    const written = await writeTogether<Previous>({
+      name: this.name,
+      read: async (known) => this.#latest(known ?? (await this.#before())),
+      write: async (previous) => {
+        const fresh = await this.#content(steps, aliases);
+        const merged = mergeCaches(this.#whole(previous.content), fresh, { now: this.#now(), bounds });
+        records = merged.records.length;
+        return saysTheSame(previous.content, merged, bounds) ? 'same' : this.#write(merged, previous);
+      },
+    });
+    return { records, sent: this.#uploads.sent, unchanged: !written };
+  }
+
+  /** What the place holds by now. */
+  async #latest(known: Previous): Promise<Previous> {
+    const descriptor = await this.#resolve();
+    return descriptor?.digest === known.descriptor?.digest ? known : this.#read(descriptor);
+  }
+
+  /** A cache without what the place has lost of it. */
+  #whole(content: CacheContent | undefined): CacheContent | undefined {
+    if (content === undefined || this.#lost.size === 0) return content;
+    const there = ([, { digest }]: readonly [unknown, { digest: Digest }]) => !this.#lost.has(digest);
+    const layers = new Map(
+      [...content.layers].filter(([diffId, { descriptor }]) => there([diffId, descriptor])),
+    );
+    return { ...content, layers, lists: new Map([...content.lists].filter(there)) };
   }
 
   async #content(steps: readonly ExportedStep[], aliases: readonly Alias[]): Promise<CacheContent> {
@@ -150,7 +177,8 @@ export class CacheExport {
     const { diffId, tarSize, image } = layer;
     const wanted = formName(form);
     const there = (await this.#before()).content?.layers.get(diffId);
-    if (there !== undefined && !excluded.has(diffId) && (!form.force || there.form === wanted)) return there;
+    const usable = there !== undefined && !excluded.has(diffId) && !this.#lost.has(there.descriptor.digest);
+    if (usable && (!form.force || there.form === wanted)) return there;
     // What came from a cache stays as it came: no byte of it need be here.
     const borrowed = image?.cached !== undefined && !form.force ? image : undefined;
     const descriptor = borrowed?.descriptor ?? (await forms.describe(layer, form));
@@ -166,7 +194,7 @@ export class CacheExport {
 
   async #list(digest: Digest): Promise<Descriptor | undefined> {
     const there = (await this.#before()).content?.lists.get(digest);
-    if (there !== undefined) return there;
+    if (there !== undefined && !this.#lost.has(there.digest)) return there;
     const content = await this.#world.fileList(digest);
     if (content === undefined || content.length > LIST_LIMIT) return undefined;
     return this.#document(
@@ -182,27 +210,38 @@ export class CacheExport {
     return descriptor;
   }
 
-  /** Writes config and manifest. A registry that has lost a blob of an earlier build says so: that one is dropped. */
-  async #write(merged: MergedCache, fresh: CacheContent): Promise<void> {
+  /**
+   * Writes config and manifest; gives what the place holds then. "changed" when another build has written there, or
+   * blobs of an earlier one turned out to be lost, which are then left out.
+   */
+  async #write(merged: MergedCache, over: Previous): Promise<Previous | 'changed'> {
+    const { config, manifest } = makeCache(merged);
+    await this.#document(config.descriptor, config.content);
+    const sink = await this.#open();
+    const replacement = { ...manifest, over: over.descriptor?.digest };
     try {
-      await this.#put(makeCache(merged));
+      if (!(await replaceManifest({ storage: this.#storage, sink }, replacement))) return 'changed';
+      return { descriptor: manifest.descriptor, content: merged };
     } catch (error) {
-      if (!(error instanceof RegistryError) || !error.says('MANIFEST_BLOB_UNKNOWN')) throw error;
-      const sink = await this.#open();
-      const layers = new Map<DiffId, KeptLayer>();
-      for (const [diffId, layer] of merged.layers) {
-        if (await sink.hasBlob(layer.descriptor)) layers.set(diffId, layer);
-      }
-      if (layers.size === merged.layers.size) throw error;
-      const records = merged.records.filter(({ diffId }) => layers.has(diffId));
-      await this.#put(makeCache({ ...merged, records, layers, lists: fresh.lists }));
+      if (!tellsOfLoss(error) || !(await this.#findLost(merged))) throw error;
+      return 'changed';
     }
   }
 
-  async #put({ config, manifest }: EncodedCache): Promise<void> {
-    await this.#document(config.descriptor, config.content);
+  /** True when more blobs turn out to be lost. */
+  async #findLost({ layers, lists }: CacheContent): Promise<boolean> {
+    const before = this.#lost.size;
     const sink = await this.#open();
-    await sink.pushManifest(manifest.descriptor, manifest.content, this.#storage.reference);
+    const kept = [...layers].map(([diffId, { descriptor }]) => ({ diffId, descriptor }));
+    for (const { diffId, descriptor } of kept) {
+      if (await sink.hasBlob(descriptor)) continue;
+      this.#lost.add(descriptor.digest);
+      this.#layers.delete(diffId);
+    }
+    for (const list of lists.values()) {
+      if (!(await sink.hasBlob(list))) this.#lost.add(list.digest);
+    }
+    return this.#lost.size > before;
   }
 
   #before(): Promise<Previous> {
@@ -234,6 +273,12 @@ export class CacheExport {
   #now(): number {
     return Math.floor(this.#world.clock() / 1000);
   }
+}
+
+/** A manifest was refused because the place lacks blobs that it names. */
+function tellsOfLoss(error: unknown): boolean {
+  if (error instanceof RegistryError) return error.says('MANIFEST_BLOB_UNKNOWN');
+  return error instanceof BuildError && error.code === 'BASE_IMAGE_INCOMPLETE';
 }
 
 /** What is there but damaged is written anew; any other failure stays one. */

@@ -40,6 +40,7 @@ export class CacheExports {
         ? []
         : [new CacheExport(spec, openStorage(spec.place, world.connections), world)],
     );
+    for (const one of this.#exports) one.prepare();
   }
 
   /** Takes a step that was looked up or begun. */

@@ -30,6 +30,7 @@ import type { MountExportSpec, MountImportSpec } from './cache-spec.ts';
 import { type CacheStorage, openStorage } from './cache-storage.ts';
 import { decodeMounts, encodeMounts, mergeMounts, type SavedMount } from './mount-document.ts';
 import { Documents, resolvePlace } from './read-cache.ts';
+import { replaceManifest, writeTogether } from './shared-place.ts';
 
 export interface MountWorld {
   readonly store: Store;
@@ -46,6 +47,12 @@ interface Import {
   readonly spec: MountImportSpec;
   readonly storage: CacheStorage;
   mounts?: Promise<readonly SavedMount[]>;
+}
+
+/** What a place has. */
+interface SavedPlace {
+  readonly descriptor: Descriptor | undefined;
+  readonly mounts: readonly SavedMount[];
 }
 
 /** A mount as it was packed. */
@@ -79,7 +86,10 @@ export class MountCaches implements MountContent {
   async restore({ name, id }: UsedMount, directory: string): Promise<boolean> {
     for (const one of this.#imports) {
       if (one.spec.ids?.has(id) === false) continue;
-      one.mounts ??= this.#saved(one.storage).catch((error: unknown) => this.#warnUnused(one, error));
+      one.mounts ??= this.#saved(one.storage).then(
+        ({ mounts }) => mounts,
+        (error: unknown) => this.#warnUnused(one, error),
+      );
       const saved = (await one.mounts).find((mount) => mount.name === name);
       if (saved === undefined) continue;
       try {
@@ -150,33 +160,66 @@ export class MountCaches implements MountContent {
     readonly mounts: readonly UsedMount[];
   }): Promise<string> {
     // Asked first: packing is work in vain when the place cannot be reached.
-    const before = await this.#saved(storage);
+    const first = await this.#saved(storage);
     const packed: Packed[] = [];
-    for (const mount of mounts) packed.push(...(await this.#pack(mount, spec, before)));
+    for (const mount of mounts) packed.push(...(await this.#pack(mount, spec, first.mounts)));
     const now = Math.floor(this.#world.clock() / 1000);
     const fresh = packed.map(({ saved }) => saved);
-    const { kept, dropped } = mergeMounts(before, fresh, { now, bounds: spec.bounds });
-    for (const { id, name, descriptor } of dropped) {
-      if (!this.#used.has(name)) continue;
-      const message = `cache mount ${id} was not saved: its ${descriptor.size} bytes do not fit max-size`;
-      this.#world.emit({ type: 'warning', message });
-    }
-    if (saysTheSame(before, kept)) return 'nothing new';
+    const warned = new Set<string>();
+    const written = await writeTogether<SavedPlace>({
+      name: storage.name,
+      read: async (known) => (known === undefined ? first : this.#saved(storage)),
+      write: async (before) => {
+        const { kept, dropped } = mergeMounts(before.mounts, fresh, { now, bounds: spec.bounds });
+        for (const mount of dropped) this.#warnDropped(mount, warned);
+        if (saysTheSame(before.mounts, kept)) return 'same';
+        const own = packed.filter(({ saved }) => kept.includes(saved));
+        return this.#put({ storage, before, kept, own });
+      },
+    });
+    if (!written) return 'nothing new';
+    return `${fresh.length} ${fresh.length === 1 ? 'mount' : 'mounts'}`;
+  }
+
+  #warnDropped({ id, name, descriptor }: SavedMount, warned: Set<string>): void {
+    if (!this.#used.has(name) || warned.has(name)) return;
+    warned.add(name);
+    const message = `cache mount ${id} was not saved: its ${descriptor.size} bytes do not fit max-size`;
+    this.#world.emit({ type: 'warning', message });
+  }
+
+  /** Sends what is new, then the document; "changed" when another build has written there meanwhile. */
+  async #put({
+    storage,
+    before,
+    kept,
+    own,
+  }: {
+    readonly storage: CacheStorage;
+    readonly before: SavedPlace;
+    readonly kept: readonly SavedMount[];
+    readonly own: readonly Packed[];
+  }): Promise<SavedPlace | 'changed'> {
     const sink = await storage.sink();
-    for (const { saved, path } of packed) {
-      if (!kept.includes(saved)) continue;
+    for (const { saved, path } of own) {
       const open = (offset: number) => createReadStream(path, { start: offset });
       await sink.pushBlob({ descriptor: saved.descriptor, open }, this.#world.signal);
     }
-    const blobs = kept.map(({ descriptor }) => descriptor);
-    const { config, manifest } = encodeWithConfig(encodeMounts(kept), {
+    const whole: SavedMount[] = [];
+    for (const mount of kept) {
+      if (own.some(({ saved }) => saved === mount) || (await sink.hasBlob(mount.descriptor)))
+        whole.push(mount);
+    }
+    const blobs = whole.map(({ descriptor }) => descriptor);
+    const { config, manifest } = encodeWithConfig(encodeMounts(whole), {
       mediaType: MOUNTS_CONFIG_TYPE,
       blobs,
     });
     const open = (offset: number) => Readable.from([config.content.subarray(offset)]);
     await sink.pushBlob({ descriptor: config.descriptor, open }, this.#world.signal);
-    await sink.pushManifest(manifest.descriptor, manifest.content, storage.reference);
-    return `${fresh.length} ${fresh.length === 1 ? 'mount' : 'mounts'}`;
+    const over = before.descriptor?.digest;
+    if (!(await replaceManifest({ storage, sink }, { ...manifest, over }))) return 'changed';
+    return { descriptor: manifest.descriptor, mounts: whole };
   }
 
   /** The mount's content as a layer; nothing when another build writes there right now. */
@@ -212,9 +255,9 @@ export class MountCaches implements MountContent {
   }
 
   /** What a place has; nothing when it is empty. Throws when it holds something else. */
-  async #saved(storage: CacheStorage): Promise<readonly SavedMount[]> {
+  async #saved(storage: CacheStorage): Promise<SavedPlace> {
     const descriptor = await resolvePlace(storage);
-    if (descriptor === undefined) return [];
+    if (descriptor === undefined) return { descriptor, mounts: [] };
     const documents = new Documents(await storage.source(), this.#world.store);
     const manifest = parseManifest(await documents.fetch(descriptor), descriptor.mediaType);
     if (manifest.config.mediaType !== MOUNTS_CONFIG_TYPE) {
@@ -222,7 +265,8 @@ export class MountCaches implements MountContent {
         suggestions: ['Name a tag of their own for cache mounts.'],
       });
     }
-    return decodeMounts(await documents.fetch(manifest.config), manifest.layers) ?? [];
+    const mounts = decodeMounts(await documents.fetch(manifest.config), manifest.layers) ?? [];
+    return { descriptor, mounts };
   }
 
   async #unpack(storage: CacheStorage, saved: SavedMount, directory: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { BlobUpload } from '../store/content-store.ts';
 import type { Endpoint, EndpointRequest } from './endpoint.ts';
 import { exactly } from './exact-bytes.ts';
 import { networkError, RegistryError } from './registry-error.ts';
-import { isTransientStatus, parseRetryAfter } from './retry.ts';
+import { attemptsAfter, isTransientStatus, parseRetryAfter } from './retry.ts';
 import { discard, type HttpResponse } from './transport.ts';
 import { LocalReadError, TransportError } from './transport-error.ts';
 
@@ -188,8 +188,7 @@ class Uploader {
         body: whole ? () => this.#read(0, size) : Buffer.alloc(0),
         ...(whole ? { bodySize: size } : {}),
         attempts: 1,
-        // The registry may read the whole blob again before it answers: 5 minutes, and more at 20 MB/s.
-        headersTimeout: 300_000 + size / 20_000,
+        checks: size,
       },
       [200, 201, 204],
     );
@@ -213,7 +212,11 @@ class Uploader {
     this.#failures++;
     const plan = this.#plan(error, length);
     const { endpoint, exists } = this.#target;
-    if (this.#failures >= endpoint.context.retry.attempts) throw this.#final(error);
+    const cause = error instanceof BuildError ? error.cause : error;
+    const kind = cause instanceof TransportError ? cause.kind : undefined;
+    const { retry } = endpoint.context;
+    const attempts = kind === 'timeout' ? attemptsAfter(kind, retry) : retry.attempts;
+    if (this.#failures >= attempts) throw this.#final(error);
     if (plan === 'wait') {
       await this.#pause(error);
       // The answer may have been lost, not the blob.

@@ -17,10 +17,7 @@ export interface NetworkContext {
 }
 
 export interface EndpointRequest
-  extends Pick<
-    HttpRequest,
-    'method' | 'headers' | 'body' | 'bodySize' | 'attempts' | 'headersTimeout' | 'signal'
-  > {
+  extends Pick<HttpRequest, 'method' | 'headers' | 'body' | 'bodySize' | 'attempts' | 'checks' | 'signal'> {
   /** Path below the registry's address, or a whole URL the registry gave us (an upload's Location). */
   readonly target: string | URL;
   /** Repository whose login is used; empty for none. */

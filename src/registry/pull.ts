@@ -13,6 +13,7 @@ import {
 import type { Endpoint, EndpointRequest } from './endpoint.ts';
 import type { PullSource } from './registries-conf.ts';
 import { networkError, RegistryError } from './registry-error.ts';
+import { attemptsAfter } from './retry.ts';
 import { discard, type HttpResponse, readBody } from './transport.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
@@ -110,7 +111,9 @@ export class Puller {
       proxy: undefined,
     });
     if (!(failure instanceof TransportError)) throw failure;
-    if (broken.failures >= endpoint.context.retry.attempts) throw networkError(failure, endpoint.trust);
+    // One silence in a long body is no reason to fetch it all from its beginning, or to do without.
+    const attempts = Math.max(2, attemptsAfter(failure.kind, endpoint.context.retry));
+    if (broken.failures >= attempts) throw networkError(failure, endpoint.trust);
     if (source.mirror && broken.failures >= MIRROR_ATTEMPTS) this.#dropped.add(origin);
     await endpoint.pause(broken.failures + 1, broken.open.signal);
     return this.#openBlob(descriptor, { offset: broken.offset, signal: broken.open.signal });
@@ -262,8 +265,9 @@ async function getDocument(
       return { response, content: await readBody(response, limit) };
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
-      if (!error.transient || attempt >= (request.attempts ?? endpoint.context.retry.attempts))
-        throw networkError(error, endpoint.trust);
+      const { retry } = endpoint.context;
+      const attempts = attemptsAfter(error.kind, { ...retry, attempts: request.attempts ?? retry.attempts });
+      if (!error.transient || attempt >= attempts) throw networkError(error, endpoint.trust);
     }
     await endpoint.pause(attempt + 1, request.signal);
   }

@@ -52,9 +52,14 @@ export interface Registry {
     url: string,
     request?: { headers?: Readonly<Record<string, string>>; signal?: AbortSignal },
   ): Promise<HttpResponse>;
+  /** The same registries and logins for what can be done without: a host that goes silent is not waited for. */
+  impatient(): Registry;
   /** Ends every connection. */
   close(): Promise<void>;
 }
+
+/** A host that says nothing for this long is taken for gone; milliseconds. */
+const SILENCE = 10_000;
 
 /** Nothing is read or connected before the first repository is asked for. */
 export function createRegistry(options: RegistryOptions): Registry {
@@ -67,16 +72,28 @@ class SharedRegistry implements Registry {
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #repositories = new Map<string, Promise<RegistryRepository>>();
   #configuration: Promise<RegistriesConf> | undefined;
+  #impatient: Registry | undefined;
 
-  constructor(options: RegistryOptions) {
+  constructor(options: RegistryOptions, logins?: CredentialFinder) {
     this.#options = options;
-    const { env, home, runHelper, userAgent, logins = [], timeouts = {} } = options;
+    const { env, home, runHelper, userAgent, timeouts = {} } = options;
     const clock = options.clock ?? systemClock;
     const retry = { ...DEFAULT_RETRY, ...options.retry };
     const trust = new TrustStore(env, home);
     const transport = new Transport({ env, trust, clock, retry, userAgent, timeouts });
-    const finder = new CredentialFinder({ env, home, runHelper, explicit: logins });
+    const explicit = options.logins ?? [];
+    const finder = logins ?? new CredentialFinder({ env, home, runHelper, explicit });
     this.#context = { transport, trust, finder, clock, retry };
+  }
+
+  impatient(): Registry {
+    const options = {
+      ...this.#options,
+      timeouts: { connect: SILENCE, headers: SILENCE, body: SILENCE, check: 3 * SILENCE },
+      retry: { ...this.#options.retry, silentAttempts: 1 },
+    };
+    this.#impatient ??= new SharedRegistry(options, this.#context.finder);
+    return this.#impatient;
   }
 
   repository({
@@ -120,8 +137,8 @@ class SharedRegistry implements Registry {
     }
   }
 
-  close(): Promise<void> {
-    return this.#context.transport.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#context.transport.close(), this.#impatient?.close()]);
   }
 
   async #open(registry: string, repository: string): Promise<RegistryRepository> {

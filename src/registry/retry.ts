@@ -1,4 +1,5 @@
 /** When and how long to wait before the next attempt. The clock is handed in, so that tests need not wait. */
+import type { TransportFailure } from './transport-error.ts';
 
 /** Time and chance as the network code sees them. */
 export interface Clock {
@@ -30,6 +31,8 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** Attempts in all when the host cannot be found or refuses: most often a typo or a service that is off. */
   readonly connectAttempts: number;
+  /** Attempts in all when the host takes the connection and says nothing. */
+  readonly silentAttempts: number;
   readonly baseDelay: number;
   readonly maxDelay: number;
   /** The longest Retry-After that is waited for; a longer one ends the retries. */
@@ -40,10 +43,17 @@ export interface RetryPolicy {
 export const DEFAULT_RETRY: RetryPolicy = {
   attempts: 7,
   connectAttempts: 3,
+  silentAttempts: 7,
   baseDelay: 200,
   maxDelay: 15_000,
   maxRetryAfter: 120_000,
 };
+
+/** Attempts in all after a failure of this kind. */
+export function attemptsAfter(kind: TransportFailure, { attempts, ...policy }: RetryPolicy): number {
+  if (kind === 'dns' || kind === 'refused') return Math.min(attempts, policy.connectAttempts);
+  return kind === 'timeout' ? Math.min(attempts, policy.silentAttempts) : attempts;
+}
 
 /** Wait before attempt `next` (2 is the first repetition): exponential, with half of it up to chance. Milliseconds. */
 export function backoff(next: number, policy: RetryPolicy, random: () => number): number {

@@ -3,18 +3,29 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type Environment, proxyFor } from './proxy.ts';
 import { redactUrl } from './redact.ts';
-import { backoff, type Clock, isTransientStatus, parseRetryAfter, type RetryPolicy } from './retry.ts';
+import {
+  attemptsAfter,
+  backoff,
+  type Clock,
+  isTransientStatus,
+  parseRetryAfter,
+  type RetryPolicy,
+} from './retry.ts';
 import { LocalReadError, TransportError, transportError } from './transport-error.ts';
 import type { TlsSettings, TrustStore } from './trust.ts';
 
-/** Milliseconds. `headers` runs from the last byte sent to the answer, `body` between two pieces of it. */
+/**
+ * Milliseconds. `headers` runs from the last byte sent to the answer, `body` between two pieces of it; `check` is what a
+ * registry may need to read a whole blob again before it answers, beside a time for its size.
+ */
 export interface Timeouts {
   readonly connect: number;
   readonly headers: number;
   readonly body: number;
+  readonly check: number;
 }
 
-const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, headers: 60_000, body: 60_000 };
+const DEFAULT_TIMEOUTS: Timeouts = { connect: 20_000, headers: 60_000, body: 60_000, check: 300_000 };
 
 export interface TransportOptions {
   readonly env: Environment;
@@ -38,8 +49,8 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
   /** Attempts in all; 1 where the caller must look before it repeats (a half-sent upload). Default: the policy's. */
   readonly attempts?: number;
-  /** Milliseconds to wait for the answer, where a registry needs long (it checks a whole blob). */
-  readonly headersTimeout?: number;
+  /** Bytes of a blob that the registry checks before it answers. */
+  readonly checks?: number;
 }
 
 export interface HttpResponse {
@@ -53,6 +64,8 @@ export interface HttpResponse {
 }
 
 const MAX_REDIRECTS = 10;
+/** Bytes a millisecond at which a slow registry reads a blob again: 20 MB/s. */
+const CHECK_SPEED = 20_000;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** Sends requests. Rejects with TransportError only; an answer of any status is a result. */
@@ -82,8 +95,7 @@ export class Transport {
       } catch (error) {
         request.signal?.throwIfAborted();
         if (!(error instanceof TransportError) || !error.transient) throw error;
-        const early = error.kind === 'dns' || error.kind === 'refused';
-        if (attempt >= (early ? Math.min(attempts, retry.connectAttempts) : attempts)) throw error;
+        if (attempt >= attemptsAfter(error.kind, { ...retry, attempts })) throw error;
         delay = backoff(attempt + 1, retry, clock.random);
       }
       await clock.sleep(delay, request.signal);
@@ -158,7 +170,7 @@ export class Transport {
         headers: this.#headers(request),
         body: body?.stream ?? null,
         signal: signal ?? null,
-        headersTimeout: request.headersTimeout ?? this.#timeouts.headers,
+        headersTimeout: this.#patience(request),
         bodyTimeout: this.#timeouts.body,
       });
       // A body that is never read may fail later; that failure has no listener of its own.
@@ -173,6 +185,11 @@ export class Transport {
       // The blob's own failure (a full disk, a lost file) must not be taken for the network's.
       throw body?.failure() ?? transportError(error, { url, proxy });
     }
+  }
+
+  #patience({ checks }: HttpRequest): number {
+    const { headers, check } = this.#timeouts;
+    return checks === undefined ? headers : check + checks / CHECK_SPEED;
   }
 
   #headers(request: HttpRequest): Record<string, string> {

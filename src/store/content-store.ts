@@ -32,4 +32,14 @@ export interface ContentSink {
   pushBlob(upload: BlobUpload, signal?: AbortSignal): Promise<'uploaded' | 'mounted' | 'exists'>;
   /** Stores a manifest or index; `reference` (tag or digest) then names it. */
   pushManifest(descriptor: Descriptor, content: Buffer, reference: string | Digest): Promise<void>;
+  /** Where a place can do so in one step: the same, unless `reference` names another manifest than `over`; then false. */
+  replaceManifest?(manifest: Replacement, reference: string): Promise<boolean>;
+}
+
+/** A manifest in the place of another. */
+export interface Replacement {
+  readonly descriptor: Descriptor;
+  readonly content: Buffer;
+  /** What the name is thought to mean; undefined for nothing. */
+  readonly over: Digest | undefined;
 }

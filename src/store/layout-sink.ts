@@ -18,7 +18,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BuildError } from '../errors.ts';
 import { type Descriptor, type Digest, digestOf, hexOf, MEDIA_TYPE } from '../image/descriptor.ts';
-import { type ImageIndex, parseIndex, parseManifestDocument } from '../image/manifest.ts';
+import {
+  type ImageIndex,
+  type ManifestDocument,
+  parseIndex,
+  parseManifestDocument,
+} from '../image/manifest.ts';
 import {
   diskError,
   makeDirectories,
@@ -27,8 +32,17 @@ import {
   writeFileAtomic,
 } from '../system/files.ts';
 import { lockFile } from '../system/libc.ts';
-import type { BlobUpload, ContentSink } from './content-store.ts';
+import type { BlobUpload, ContentSink, Replacement } from './content-store.ts';
 import { REF_NAME } from './name-store.ts';
+
+/** What is to be put there. */
+interface Entry {
+  readonly descriptor: Descriptor;
+  readonly content: Buffer;
+  readonly reference: string;
+  /** Says of the manifest that has the name now whether it may be replaced. */
+  readonly isExpected: (old: Digest | undefined) => boolean;
+}
 
 export class LayoutSink implements ContentSink {
   readonly #directory: string;
@@ -59,15 +73,38 @@ export class LayoutSink implements ContentSink {
 
   /** `reference` is the ref name of the new entry of index.json, in place of one with the same name. */
   async pushManifest(descriptor: Descriptor, content: Buffer, reference: string | Digest): Promise<void> {
+    await this.#put({ descriptor, content, reference, isExpected: () => true });
+  }
+
+  replaceManifest({ over, ...manifest }: Replacement, reference: string): Promise<boolean> {
+    return this.#put({ ...manifest, reference, isExpected: (old) => old === over });
+  }
+
+  /** False, and still holding on to the directory, when the name means something that is not expected. */
+  async #put({ descriptor, content, reference, isExpected }: Entry): Promise<boolean> {
     await this.pushBlob({ descriptor, open: (offset) => Readable.from([content.subarray(offset)]) });
+    await this.#requireBlobs(parseManifestDocument(content, descriptor.mediaType));
     try {
-      const index = this.#writeIndex({ ...descriptor, annotations: { [REF_NAME]: reference } });
+      const entry = { ...descriptor, annotations: { [REF_NAME]: reference } };
+      const index = this.#writeIndex(entry, isExpected);
+      if (index === 'other') return false;
       if (index !== undefined && this.#lock !== undefined && lockFile(this.#lock, 'exclusive', false))
         this.#sweep(index);
-    } catch (error) {
-      throw diskError(error, this.#directory);
-    } finally {
       this.close();
+      return true;
+    } catch (error) {
+      this.close();
+      throw diskError(error, this.#directory);
+    }
+  }
+
+  /** Another writer may have removed blobs that this one found there before it held the lock. */
+  async #requireBlobs(document: ManifestDocument): Promise<void> {
+    if (document.kind === 'index') return;
+    for (const blob of [document.manifest.config, ...document.manifest.layers]) {
+      if (await this.hasBlob(blob)) continue;
+      const message = `the OCI layout ${this.#directory} lacks ${blob.digest}`;
+      throw new BuildError('BASE_IMAGE_INCOMPLETE', message);
     }
   }
 
@@ -90,15 +127,22 @@ export class LayoutSink implements ContentSink {
 
   /**
    * Nothing is waited for while the lock is held: another writer of this very process may want it. Undefined when the
-   * index could not be read and was written anew: what it named is not known to be garbage.
+   * index could not be read and was written anew: what it named is not known to be garbage. "other" when the name
+   * means something that is not expected.
    */
-  #writeIndex(entry: Descriptor): ImageIndex | undefined {
+  #writeIndex(
+    entry: Descriptor,
+    isExpected: (old: Digest | undefined) => boolean,
+  ): ImageIndex | 'other' | undefined {
     const lock = openSync(join(this.#directory, 'blobs'), 'r');
     try {
       lockFile(lock, 'exclusive', true);
       const old = this.#readIndex();
       const name = entry.annotations?.[REF_NAME];
-      const others = (old?.manifests ?? []).filter(({ annotations }) => annotations?.[REF_NAME] !== name);
+      const manifests = old?.manifests ?? [];
+      const isOurs = ({ annotations }: Descriptor) => annotations?.[REF_NAME] === name;
+      if (old !== undefined && !isExpected(manifests.find(isOurs)?.digest)) return 'other';
+      const others = manifests.filter((each) => !isOurs(each));
       const index: ImageIndex = {
         schemaVersion: 2,
         mediaType: MEDIA_TYPE.ociIndex,
