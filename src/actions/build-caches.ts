@@ -134,9 +134,9 @@ export class BuildCaches {
   }
 }
 
-/** Compressed forms that exports will ask for. */
-export function exportForms({ to }: CacheRequest) {
-  return to.flatMap((spec) => (spec.kind === 'stored' ? [spec.form] : []));
+/** Forms that exports of a mode will ask for. */
+export function exportForms({ to }: CacheRequest, mode: 'min' | 'max') {
+  return to.flatMap((spec) => (spec.kind === 'stored' && spec.mode === mode ? [spec.form] : []));
 }
 
 /** Registries that outputs go to. */

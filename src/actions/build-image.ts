@@ -21,7 +21,7 @@ import { BorrowedRecords } from '../solver/borrowed-records.ts';
 import { CachedLayerError } from '../solver/cached-layer-error.ts';
 import { finishImage } from '../solver/finish-image.ts';
 import { ImageResolver } from '../solver/image-resolver.ts';
-import { LayerAccess, type WantedForm } from '../solver/layer-access.ts';
+import { LayerAccess } from '../solver/layer-access.ts';
 import { StepLayerBlobs } from '../solver/layer-blobs.ts';
 import { LayerForms } from '../solver/layer-forms.ts';
 import { prefetch } from '../solver/prefetch.ts';
@@ -32,12 +32,13 @@ import { Solver } from '../solver/solver.ts';
 import { type ExecutionEnvironment, SolverContext } from '../solver/solver-context.ts';
 import { squash } from '../solver/squash.ts';
 import { Store } from '../store/store.ts';
-import { BuildCaches, exportForms, pushTargets } from './build-caches.ts';
+import { BuildCaches, pushTargets } from './build-caches.ts';
 import { resolveEpoch } from './build-epoch.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
 import type { BuildRequest, BuildResult, TracedStep } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
 import { checkPlannedBuild, frontendWarning, toEvent, unusedArguments } from './build-warnings.ts';
+import { packingForms } from './packing-forms.ts';
 import { fetchNamedContext, openRemoteSources } from './remote-context.ts';
 
 /** What a build is given beside its request: the world, as far as it may touch it. */
@@ -192,7 +193,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   const access = new LayerAccess({
     store,
     pool,
-    wanted: wantedForms(request),
+    forms: packingForms(request),
     epoch,
     signal,
     packSignal: environment.signal,
@@ -321,14 +322,4 @@ async function solveOne(
     annotations: request.annotations,
   };
   return { image, blobs: new StepLayerBlobs({ access, forms, layers }) };
-}
-
-/** Compressed forms that outputs will ask for, so that packing makes them in the same pass. */
-function wantedForms({ outputs, caches }: BuildRequest): WantedForm[] {
-  const written = outputs.flatMap((spec) =>
-    !('form' in spec) || (spec.type === 'image' && !spec.push) ? [] : [spec.form],
-  );
-  return [...written, ...exportForms(caches)].flatMap(({ compression, level }) =>
-    compression === 'uncompressed' ? [] : [{ compression, level }],
-  );
 }

@@ -237,6 +237,7 @@ export class MountCaches implements MountContent {
       const output = {
         directory: session().makeDirectory('mount'),
         forms: form.compression === 'uncompressed' ? [] : [form],
+        plain: form.compression === 'uncompressed',
         clampMtime: undefined,
       };
       const source = { upper: join(mount.place, 'data'), lowers: [] };

@@ -10,6 +10,7 @@ import type { SnapshotterChoice } from '../snapshot/choose-snapshotter.ts';
 import { normalizeUpper } from '../snapshot/normalize-upper.ts';
 import { hostTree } from '../solver/host-tree.ts';
 import { LayerAccess } from '../solver/layer-access.ts';
+import { INTERNAL } from '../solver/layer-use.ts';
 import type { SettledLayer } from '../solver/step-layer.ts';
 import { asSteps, type StoredLayers, storedLayers } from '../solver/stored-layers.ts';
 import type { Container } from '../store/container-store.ts';
@@ -43,7 +44,7 @@ export class ContainerFiles {
 
   /** The changes as a layer of the store. `created` is RFC 3339. */
   pack(created: string): Promise<SettledLayer> {
-    return this.#access.packUpper({ ...this.#source, created });
+    return this.#access.packUpper({ ...this.#source, created, use: INTERNAL });
   }
 
   /** Runs `work` on the whole root filesystem. `choose` makes the snapshot driver, which keeps what it needs in a directory. */

@@ -3,10 +3,10 @@
  * the level: neither the number of cores nor the pieces the bytes arrive in have a say.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants, crc32, deflateRaw, type ZlibOptions, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
 import { DEFAULT_LEVEL } from '../image/layer-form.ts';
+import { BackgroundFile } from './background-file.ts';
 import { cheapestWay } from './compressibility.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
@@ -145,11 +145,10 @@ function zstdFormat(level: number | undefined): Format {
 class UnitCompressor implements BlobCompressor {
   readonly #format: Format;
   readonly #blob: Omit<CompressedBlob, 'digest' | 'size'>;
-  readonly #fd: number;
+  readonly #file: BackgroundFile;
   readonly #hash: Hash = createHash('sha256');
   readonly #limit: number;
-  #size = 0;
-  #closed = false;
+  #abandoned = false;
   #unit: Buffer | undefined;
   #fill = 0;
   #units = 0;
@@ -162,7 +161,7 @@ class UnitCompressor implements BlobCompressor {
     this.#format = format;
     this.#blob = blob;
     this.#limit = IN_FLIGHT_BYTES / format.unit;
-    this.#fd = openSync(blob.path, 'wx', 0o644);
+    this.#file = new BackgroundFile(blob.path);
     this.#write(format.head);
   }
 
@@ -183,13 +182,13 @@ class UnitCompressor implements BlobCompressor {
     if (this.#unit !== undefined || this.#units === 0) this.#compress(this.#unit ?? Buffer.alloc(0));
     await this.#written.at(-1);
     this.#write(this.#format.tail());
-    this.abandon();
-    return { ...this.#blob, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
+    await this.#file.finish();
+    return { ...this.#blob, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#file.size };
   }
 
   abandon(): void {
-    if (!this.#closed) closeSync(this.#fd);
-    this.#closed = true;
+    this.#abandoned = true;
+    this.#file.abandon();
   }
 
   #compress(buffer: Buffer): void {
@@ -211,15 +210,15 @@ class UnitCompressor implements BlobCompressor {
     result.catch(() => undefined);
     await before;
     const bytes = await result;
-    if (this.#closed) return;
+    if (this.#abandoned) return;
     this.#write(bytes);
+    await this.#file.room();
     this.#free.push(buffer);
     this.#written.shift();
   }
 
   #write(bytes: Buffer): void {
     this.#hash.update(bytes);
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
-    this.#size += bytes.length;
+    this.#file.append(bytes);
   }
 }

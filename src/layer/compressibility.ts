@@ -22,34 +22,40 @@ export function cheapestWay(unit: Buffer): Way {
   for (let index = 0; index < SAMPLES; index++) {
     const start = index * stride + ((stride - SAMPLE_BYTES) >> 1);
     const sample = unit.subarray(start, start + SAMPLE_BYTES);
-    const coded = codedBits(sample);
-    if (hasRepeats(sample, { bitsPerByte: coded / SAMPLE_BYTES, enough })) return 'full';
+    const codes = codeLengths(sample);
+    if (hasRepeats(sample, { codes, enough })) return 'full';
+    const coded = sum(codes, sample);
     if (coded < 8 * SAMPLE_BYTES - enough) way = 'huffman';
   }
   return way;
 }
 
-/** Bits of the bytes when each is coded by how often it occurs: their entropy, but no Huffman code is shorter than a bit. */
-function codedBits(bytes: Buffer): number {
+/** Bits of each byte's code when it is coded by how often it occurs; no Huffman code is shorter than one. */
+function codeLengths(bytes: Buffer): Float64Array {
   const counts = new Uint32Array(256);
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at] ?? 0;
     counts[byte] = (counts[byte] ?? 0) + 1;
   }
-  let bits = 0;
-  for (const count of counts) if (count > 0) bits += count * Math.log2(bytes.length / count);
-  return Math.max(bits, bytes.length);
+  return Float64Array.from(counts, (count) =>
+    count === 0 ? 0 : Math.max(1, Math.log2(bytes.length / count)),
+  );
 }
 
-/** Shortest repeat that is looked for, and the bits that deflate takes to say where one is, on average. */
+function sum(codes: Float64Array, bytes: Buffer): number {
+  let bits = 0;
+  for (let at = 0; at < bytes.length; at++) bits += codes[bytes[at] ?? 0] ?? 0;
+  return bits;
+}
+
+/** Shortest repeat that is looked for. */
 const SHORTEST = 4;
-const REFERENCE_BITS = 20;
 const HASH_BITS = 13;
 
 /** True when saying repeats by reference saves more than `enough` bits over coding their bytes. */
 function hasRepeats(
   bytes: Buffer,
-  { bitsPerByte, enough }: { readonly bitsPerByte: number; readonly enough: number },
+  { codes, enough }: { readonly codes: Float64Array; readonly enough: number },
 ): boolean {
   /** Where four bytes with this hash were last seen, plus one. */
   const seen = new Uint16Array(1 << HASH_BITS);
@@ -67,11 +73,16 @@ function hasRepeats(
     if (before < 0) continue;
     const length = repeatLength(bytes, before, at);
     if (length < SHORTEST) continue;
-    saved += Math.max(0, length * bitsPerByte - REFERENCE_BITS);
+    saved += Math.max(0, sum(codes, bytes.subarray(at, at + length)) - referenceBits(at - before));
     if (saved > enough) return true;
     after = at + length;
   }
   return false;
+}
+
+/** What deflate takes, about, for a length and a distance: two codes, and more bits the farther it is. */
+function referenceBits(distance: number): number {
+  return 6 + Math.log2(distance);
 }
 
 function repeatLength(bytes: Buffer, before: number, at: number): number {

@@ -3,10 +3,11 @@
  * 1 MiB, so memory does not grow with the layer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BugError } from '../errors.ts';
 import { type Compression, type DiffId, MEDIA_TYPE } from '../image/descriptor.ts';
+import { BackgroundFile } from './background-file.ts';
 import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
 import type { Entry, TocEntry } from './entry.ts';
 import { BLOCK, encodeHeader, padding, writeHeader } from './tar-header.ts';
@@ -16,8 +17,10 @@ import { saveToc } from './toc-file.ts';
 export interface LayerOutput {
   /** Existing directory for the results, on the store's filesystem. */
   readonly directory: string;
-  /** Compressed forms beside the plain tar. */
+  /** Compressed forms. */
   readonly forms: readonly { readonly compression: Compression; readonly level: number | undefined }[];
+  /** Whether the plain tar is written too. Default true. */
+  readonly plain?: boolean;
   /** Seconds since 1970: later mtimes are set to it. */
   readonly clampMtime: number | undefined;
 }
@@ -26,7 +29,7 @@ export interface PackedLayer {
   readonly diffId: DiffId;
   /** Bytes of the uncompressed tar. */
   readonly tarSize: number;
-  /** The tar itself and every form asked for. */
+  /** The tar itself, if asked for, and every form. */
   readonly blobs: readonly CompressedBlob[];
   /** File with the table of contents. */
   readonly tocPath: string;
@@ -39,23 +42,25 @@ const ZEROS = Buffer.alloc(2 * BLOCK);
 
 export class LayerWriter {
   readonly #output: LayerOutput;
-  readonly #fd: number;
+  /** The plain tar. */
+  readonly #tar: BackgroundFile | undefined;
   readonly #hash: Hash = createHash('sha256');
   readonly #compressors: BlobCompressor[] = [];
   readonly #toc: TocEntry[] = [];
   readonly #tarPath: string;
-  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  /** Buffers whose bytes are written. */
+  readonly #free: Buffer[] = [];
   #fill = 0;
   #size = 0;
   /** Bytes that the entry begun last still lacks. */
   #lacking = 0;
-  #closed = false;
   #wait: Promise<void>[] = [];
 
   constructor(output: LayerOutput) {
     this.#output = output;
     this.#tarPath = join(output.directory, 'layer.tar');
-    this.#fd = openSync(this.#tarPath, 'wx', 0o644);
+    this.#tar = output.plain === false ? undefined : new BackgroundFile(this.#tarPath);
     for (const { compression, level } of output.forms) {
       if (compression === 'uncompressed') continue;
       const path = join(output.directory, `layer.tar.${compression}-${level ?? ''}`);
@@ -110,7 +115,7 @@ export class LayerWriter {
     if (this.#lacking !== 0) throw new BugError(`the last entry lacks ${this.#lacking} bytes`);
     this.#bytes(ZEROS);
     this.#flush();
-    this.#close();
+    await this.#tar?.finish();
     const diffId = `sha256:${this.#hash.digest('hex')}` as DiffId;
     const tar: CompressedBlob = {
       compression: 'uncompressed',
@@ -123,20 +128,20 @@ export class LayerWriter {
     const compressed = await Promise.all(this.#compressors.map((compressor) => compressor.finish()));
     const tocPath = join(this.#output.directory, 'layer.toc');
     saveToc(tocPath, { diffId, tarSize: this.#size, entries: this.#toc });
-    return { diffId, tarSize: this.#size, blobs: [tar, ...compressed], tocPath };
+    return {
+      diffId,
+      tarSize: this.#size,
+      blobs: [...(this.#tar === undefined ? [] : [tar]), ...compressed],
+      tocPath,
+    };
   }
 
   /** Gives up: closes and removes what was written, with the output directory. */
   abandon(): void {
-    this.#close();
+    this.#tar?.abandon();
     for (const compressor of this.#compressors) compressor.abandon();
     for (const wait of this.#wait) wait.catch(() => undefined);
     rmSync(this.#output.directory, { recursive: true, force: true });
-  }
-
-  #close(): void {
-    if (!this.#closed) closeSync(this.#fd);
-    this.#closed = true;
   }
 
   #take(count: number): void {
@@ -169,11 +174,23 @@ export class LayerWriter {
     if (this.#fill === 0) return;
     const full = this.#buffer.subarray(0, this.#fill);
     this.#hash.update(full);
-    for (let written = 0; written < full.length; ) written += writeSync(this.#fd, full, written);
     for (const compressor of this.#compressors) {
       const wait = compressor.push(full);
       if (wait !== undefined) this.#wait.push(wait);
     }
+    if (this.#tar !== undefined) this.#handOver(this.#tar, full);
     this.#fill = 0;
+  }
+
+  /** Lets the buffer be written and goes on with another one. */
+  #handOver(tar: BackgroundFile, full: Buffer): void {
+    const buffer = this.#buffer;
+    tar.append(full, () => this.#free.push(buffer));
+    this.#buffer = this.#free.pop() ?? Buffer.allocUnsafe(BUFFER_BYTES);
+    const wait = tar.room();
+    if (wait === undefined) return;
+    // A failure is met by whoever waits; until then it must not count as unhandled.
+    wait.catch(() => undefined);
+    this.#wait.push(wait);
   }
 }

@@ -13,6 +13,7 @@ export async function executeContextBase(context: SolverContext, name: string): 
   const packed = await context.access.packTree({
     items,
     created: context.timestamp(),
+    use: { ofImage: true, isRead: true },
   });
   return { layers: [{ settled: Promise.resolve(packed) }], key: packed.diffId };
 }

@@ -18,27 +18,39 @@ import { emptyTree } from '../layer/empty-tree.ts';
 import type { LayerToc } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
-import type { PackedLayer } from '../layer/layer-writer.ts';
+import type { LayerOutput, PackedLayer } from '../layer/layer-writer.ts';
 import { LayeredTree, type TreeLayer } from '../layer/layered-tree.ts';
 import type { SnapshotSource } from '../layer/pack-snapshot.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
 import type { Session, Store } from '../store/store.ts';
 import { layerFailure } from './cached-layer-error.ts';
+import type { LayerUse } from './layer-use.ts';
+import { localLayer } from './local-records.ts';
 import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
 import type { StepReporter } from './step-reporter.ts';
 
-/** A compressed form that outputs will want, made in the same pass as the tar. */
+/** A compressed form that outputs will want, made as the layer is packed. */
 export interface WantedForm {
   readonly compression: Compression;
   readonly level: number | undefined;
 }
 
+/** In which forms layers are packed. */
+export interface PackingForms {
+  /** Forms of the image's own layers. */
+  readonly image: readonly WantedForm[];
+  /** Forms of layers of other stages. */
+  readonly rest: readonly WantedForm[];
+  /** Outputs read the image's layers as plain tars, whatever forms there are. */
+  readonly plain: boolean;
+}
+
 export interface LayerAccessOptions {
   readonly store: Store;
   readonly pool: LayerPool;
-  /** Default none. */
-  readonly wanted?: readonly WantedForm[];
+  /** Default: plain tars and nothing else. */
+  readonly forms?: PackingForms;
   /** SOURCE_DATE_EPOCH: mtimes above are set to it. */
   readonly epoch?: number | undefined;
   readonly signal: AbortSignal;
@@ -46,14 +58,16 @@ export interface LayerAccessOptions {
   readonly packSignal?: AbortSignal;
 }
 
+const PLAIN: PackingForms = { image: [], rest: [], plain: true };
+
 interface PackRequest {
   /** RFC 3339: when the step ran. */
   readonly created: string;
+  readonly use: LayerUse;
 }
 
 export class LayerAccess {
   readonly #options: LayerAccessOptions;
-  readonly #wanted: readonly WantedForm[];
   readonly #tars = new Map<DiffId, Promise<void>>();
   readonly #tocs = new Map<DiffId, LayerToc>();
   readonly #directories = new Map<ChainId, Promise<string>>();
@@ -62,9 +76,6 @@ export class LayerAccess {
   #session: Session | undefined;
 
   constructor(options: LayerAccessOptions) {
-    // Several outputs may want the same form.
-    const wanted = (options.wanted ?? []).map((form) => [JSON.stringify(form), form] as const);
-    this.#wanted = [...new Map(wanted).values()];
     this.#options = options;
   }
 
@@ -89,9 +100,10 @@ export class LayerAccess {
   async packTree({
     items,
     created,
+    use,
   }: PackRequest & { readonly items: readonly PackItem[] }): Promise<SettledLayer> {
     const { pool, signal, packSignal = signal } = this.#options;
-    return this.#keep(await pool.run('packTree', { items, output: this.#output() }, packSignal), created);
+    return this.#keep(await pool.run('packTree', { items, output: this.#output(use) }, packSignal), created);
   }
 
   /** Packs the changes of a RUN and names its directory as the snapshot of the new stack. */
@@ -100,6 +112,7 @@ export class LayerAccess {
     lowers,
     below,
     created,
+    use,
   }: PackRequest & {
     readonly directory: string;
     readonly lowers: readonly string[];
@@ -107,7 +120,7 @@ export class LayerAccess {
   }): Promise<SettledLayer> {
     const { store } = this.#options;
     try {
-      const layer = await this.packUpper({ upper: directory, lowers, created });
+      const layer = await this.packUpper({ upper: directory, lowers, created, use });
       const chain = chainsOf(await settle(below)).at(-1);
       store.layers.nameSnapshot(directory, chainId(chain, layer.diffId));
       return layer;
@@ -118,9 +131,9 @@ export class LayerAccess {
   }
 
   /** Packs an upper directory that is not the store's to keep, such as a container's. */
-  async packUpper({ created, ...source }: PackRequest & SnapshotSource): Promise<SettledLayer> {
+  async packUpper({ created, use, ...source }: PackRequest & SnapshotSource): Promise<SettledLayer> {
     const { pool, signal, packSignal = signal } = this.#options;
-    const request = { ...source, output: this.#output() };
+    const request = { ...source, output: this.#output(use) };
     return this.#keep(await pool.run('packSnapshot', request, packSignal), created);
   }
 
@@ -192,7 +205,8 @@ export class LayerAccess {
   /** True when a layer is one of before in all but times. Waits for it to be packed unless it clearly is not. */
   async isSameButForTimes(before: DiffId, now: StepLayer): Promise<boolean> {
     const { store, pool, signal } = this.#options;
-    const isHere = (diffId: DiffId): boolean => store.blobs.has(diffId) && store.layers.hasToc(diffId);
+    const isHere = (diffId: DiffId): boolean =>
+      store.layers.hasToc(diffId) && (store.blobs.has(diffId) || this.#variant(diffId) !== undefined);
     try {
       if (now.directory !== undefined && isHere(before) && !mayBecome(now.directory, this.#toc(before)))
         return false;
@@ -206,8 +220,8 @@ export class LayerAccess {
     const pair = `${before} ${after}`;
     let same = this.#compared.get(pair);
     if (same === undefined) {
-      same = pool
-        .run('compare', [this.#files(before), this.#files(after)], signal)
+      same = Promise.all([before, after].map((diffId) => this.ensureTar({ diffId, tarSize: 0, created: '' })))
+        .then(() => pool.run('compare', [this.#files(before), this.#files(after)], signal))
         .catch((error: unknown) => {
           if (isDamagedToc(error)) return false;
           throw error;
@@ -227,6 +241,8 @@ export class LayerAccess {
     const { image } = layer;
     if (image !== undefined && store.blobs.claim(image.descriptor.digest)) return image.descriptor;
     if (store.blobs.claim(layer.diffId)) return this.#tarDescriptor(layer);
+    const variant = this.#variant(layer.diffId);
+    if (variant !== undefined) return variant;
     if (image === undefined)
       throw new BuildError('STORE_MISSING_BLOB', `the store lacks layer ${layer.diffId}`);
     try {
@@ -337,21 +353,35 @@ export class LayerAccess {
     return { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: diffId, size };
   }
 
-  #output(): { directory: string; forms: readonly WantedForm[]; clampMtime: number | undefined } {
-    const clampMtime = this.#options.epoch;
-    return { directory: this.session.makeDirectory('pack'), forms: this.#wanted, clampMtime };
+  /** A compressed form of a layer whose plain tar is not here. */
+  #variant(diffId: DiffId): Descriptor | undefined {
+    const { blobs, layers } = this.#options.store;
+    const known = layers.variants(diffId).map(({ descriptor }) => descriptor);
+    return known.find(({ digest, size }) => blobs.size(digest) === size && blobs.claim(digest));
+  }
+
+  #output({ ofImage, isRead }: LayerUse): LayerOutput {
+    const { forms: wanted = PLAIN, epoch } = this.#options;
+    const forms = ofImage ? wanted.image : wanted.rest;
+    const plain = isRead || !ofImage || wanted.plain || forms.length === 0;
+    return { directory: this.session.makeDirectory('pack'), forms, plain, clampMtime: epoch };
   }
 
   #keep(packed: PackedLayer, created: string): SettledLayer {
     const { store } = this.#options;
-    for (const blob of packed.blobs) {
+    const { diffId, tarSize, blobs } = packed;
+    const descriptors = blobs.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
+    for (const [index, blob] of blobs.entries()) {
       store.blobs.adopt(blob.path, blob.digest);
-      if (blob.compression === 'uncompressed') continue;
-      const descriptor = { mediaType: blob.mediaType, digest: blob.digest, size: blob.size };
-      store.layers.recordVariant(packed.diffId, formName(blob), descriptor);
+      const descriptor = descriptors[index];
+      if (blob.compression === 'uncompressed' || descriptor === undefined) continue;
+      store.layers.recordVariant(diffId, formName(blob), descriptor);
     }
-    store.layers.adoptToc(packed.tocPath, packed.diffId);
-    return { diffId: packed.diffId, tarSize: packed.tarSize, created };
+    store.layers.adoptToc(packed.tocPath, diffId);
+    const layer = { diffId, tarSize, created };
+    const [first] = blobs;
+    if (first === undefined || first.compression === 'uncompressed') return layer;
+    return localLayer(store, { layer: { ...layer, blob: descriptors[0], form: formName(first) } });
   }
 }
 

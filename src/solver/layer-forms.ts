@@ -46,8 +46,14 @@ export class LayerForms {
   async fetch(layer: SettledLayer, descriptor: Descriptor): Promise<void> {
     const { access, store } = this.#options;
     // A cache's word for what a blob unpacks to is not taken: making the tar checks it.
-    if (layer.image?.cached !== undefined) await access.ensureTar(layer);
+    if (layer.image?.cached !== undefined && !this.#isOwn(layer, descriptor)) await access.ensureTar(layer);
     if (!store.blobs.has(descriptor.digest)) await access.ensureBlob(layer);
+  }
+
+  /** True for a form that this store made of the layer. */
+  #isOwn({ diffId, image }: SettledLayer, { digest }: Descriptor): boolean {
+    const form = image?.cached?.form;
+    return form !== undefined && this.#options.store.layers.variant(diffId, form)?.digest === digest;
   }
 
   async #compressed(

@@ -13,7 +13,7 @@ export function isWhole(store: Store, { layer }: CacheRecord): boolean {
 }
 
 /** The layer of a whole record. */
-export function localLayer(store: Store, { layer }: CacheRecord): SettledLayer {
+export function localLayer(store: Store, { layer }: Pick<CacheRecord, 'layer'>): SettledLayer {
   const { diffId, blob, form } = layer;
   // The blob it came as serves outputs that want this form as it is.
   if (blob === undefined || !store.blobs.claim(blob.digest)) return layer;

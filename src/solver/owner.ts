@@ -28,6 +28,14 @@ interface GroupEntry {
 const NUMBER = /^\d+$/;
 const MAX_ID = 0xffff_fffe;
 
+const PASSWD = 'etc/passwd';
+const GROUP = 'etc/group';
+
+/** The files that names are looked up in, symlinks followed: their bytes must be there. */
+export function accountFiles(tree: FileTree): string[] {
+  return [PASSWD, GROUP].map((path) => resolvePath(tree, path, { followLast: true }));
+}
+
 function lines(tree: FileTree, path: string): string[][] {
   const resolved = resolvePath(tree, path, { followLast: true });
   if (tree.lstat(resolved)?.type !== 'file') return [];
@@ -39,13 +47,13 @@ function lines(tree: FileTree, path: string): string[][] {
 }
 
 function passwd(tree: FileTree): PasswdEntry[] {
-  return lines(tree, 'etc/passwd').flatMap(([name = '', , uid = '', gid = '']) =>
+  return lines(tree, PASSWD).flatMap(([name = '', , uid = '', gid = '']) =>
     NUMBER.test(uid) && NUMBER.test(gid) ? [{ name, uid: Number(uid), gid: Number(gid) }] : [],
   );
 }
 
 function groups(tree: FileTree): GroupEntry[] {
-  return lines(tree, 'etc/group').flatMap(([name = '', , gid = '', members = '']) =>
+  return lines(tree, GROUP).flatMap(([name = '', , gid = '', members = '']) =>
     NUMBER.test(gid)
       ? [{ name, gid: Number(gid), members: members.split(',').map((member) => member.trim()) }]
       : [],
@@ -142,7 +150,7 @@ export function resolveUser(spec: string, tree: () => FileTree): SandboxUser {
 
 /** The home directory of a user by the image's /etc/passwd; "/" for one who is not in it. */
 export function homeOf(uid: number, tree: FileTree): string {
-  for (const [, , id, , , home] of lines(tree, 'etc/passwd')) {
+  for (const [, , id, , , home] of lines(tree, PASSWD)) {
     if (id === String(uid) && home !== undefined && home !== '') return home;
   }
   return '/';

@@ -12,6 +12,7 @@ import { toByteString, toText } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
 import { relayAgent } from './agent-relay.ts';
 import { openCacheMount } from './cache-mounts.ts';
+import { INTERNAL } from './layer-use.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import { chainsOf, type StepLayer, settle } from './step-layer.ts';
@@ -219,7 +220,7 @@ async function boundSource(
     return { layers, source: resolvePath(tree, sourceOf(planned), { followLast: true }) };
   }
   const { items, top } = await mountItems(context, request);
-  const settled = await context.access.packTree({ items, created: context.timestamp() });
+  const settled = await context.access.packTree({ items, created: context.timestamp(), use: INTERNAL });
   return { layers: [{ settled: Promise.resolve(settled) }], source: top };
 }
 

@@ -3,6 +3,7 @@ import { BuildError } from '../errors.ts';
 import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
 import { hostTree } from './host-tree.ts';
+import type { LayerUse } from './layer-use.ts';
 import { homeOf, resolveUser } from './owner.ts';
 import { prepareMounts } from './run-mounts.ts';
 import { prepareWorkdir } from './run-workdir.ts';
@@ -14,7 +15,11 @@ import type { StepRequest } from './step-request.ts';
 /** Lines of output kept for the message of a failed step. */
 const TAIL_LINES = 20;
 
-type RunRequest = StepRequest & { readonly step: RunStep; readonly reporter: StepReporter };
+type RunRequest = StepRequest & {
+  readonly step: RunStep;
+  readonly use: LayerUse;
+  readonly reporter: StepReporter;
+};
 
 /** Thrown outside the namespace when a step must run: the build goes on inside. */
 export class NeedsNamespace extends Error {}
@@ -40,6 +45,7 @@ export async function executeRun(context: SolverContext, request: RunRequest): P
     lowers,
     below: request.state.layers,
     created: context.timestamp(),
+    use: request.use,
   });
   return { settled, directory };
 }

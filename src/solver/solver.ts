@@ -10,6 +10,7 @@ import { type Definition, findByDefinition, lookUp, remember } from './cache-loo
 import { explainStep, explainUnneeded, explainUnused } from './explain-cache.ts';
 import { type Alias, KeyForecast } from './key-forecast.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
+import { layerUse } from './layer-use.ts';
 import { lineage } from './lineage.ts';
 import type { SolverContext } from './solver-context.ts';
 import { StageDemand } from './stage-demand.ts';
@@ -108,8 +109,9 @@ export class Solver {
         state = { layers: [...state.layers, { settled }], key: found.key };
         continue;
       }
+      const use = layerUse(this.#plan, { stage: plan, number });
       const layer = await this.#context.runStep(label, (reporter) =>
-        executeStep(this.#context, { ...request, reporter }),
+        executeStep(this.#context, { ...request, use, reporter }),
       );
       const settled = layer.settled.then((result) =>
         remember(this.#context, found, { layer: result, state: request.state }),

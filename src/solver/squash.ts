@@ -24,7 +24,10 @@ export async function squash(
   const below = layers.slice(0, baseLayers);
   const items = difference(await treeOf(context, below), await treeOf(context, layers));
   const created = own.at(-1)?.created ?? context.timestamp();
-  const added = items.length === 0 ? [] : [await context.access.packTree({ items, created })];
+  const added =
+    items.length === 0
+      ? []
+      : [await context.access.packTree({ items, created, use: { ofImage: true, isRead: false } })];
   const squashed = [...below, ...added];
   return {
     layers: squashed,

@@ -3,6 +3,7 @@ import { BugError } from '../errors.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
 import { executeContextBase } from './context-base.ts';
 import type { ImageLayer, ResolvedImage } from './image-resolver.ts';
+import type { LayerUse } from './layer-use.ts';
 import { executeRun } from './run-step.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { SettledLayer, StageState, StepLayer } from './step-layer.ts';
@@ -13,7 +14,7 @@ import { executeTransfer, executeWorkdir } from './transfer-step.ts';
 /** Runs a step that the cache did not have. */
 export function executeStep(
   context: SolverContext,
-  request: StepRequest & { readonly reporter: StepReporter },
+  request: StepRequest & { readonly use: LayerUse; readonly reporter: StepReporter },
 ): Promise<StepLayer> {
   const { step } = request;
   switch (step.kind) {

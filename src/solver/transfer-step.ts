@@ -1,12 +1,14 @@
 /** COPY, ADD and WORKDIR: a layer made from files, on top of what the stage is, without mounting anything. */
 import { BuildError } from '../errors.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
+import type { FileTree } from '../layer/file-tree.ts';
 import type { TransferSource, TransferStep, WorkdirStep } from '../plan/step.ts';
 import { toByteString } from '../system/byte-path.ts';
 import { openArchive } from './archive-source.ts';
 import { parseChmod } from './chmod.ts';
 import { DraftLayer } from './draft-layer.ts';
-import { needsLookup, type Owner, resolveOwner, workdirOwner } from './owner.ts';
+import type { LayerUse } from './layer-use.ts';
+import { accountFiles, needsLookup, type Owner, resolveOwner, workdirOwner } from './owner.ts';
 import { type Placement, placeArchive, placeFile, placeMatch } from './place-files.ts';
 import { fetchRemote } from './remote-files.ts';
 import type { SourceMatch } from './select-sources.ts';
@@ -19,6 +21,7 @@ import { matchesOf, type StageOf } from './step-sources.ts';
 interface Transfer {
   readonly step: TransferStep;
   readonly state: StageState;
+  readonly use: LayerUse;
   readonly stageOf: StageOf;
   readonly reporter: StepReporter;
 }
@@ -28,7 +31,7 @@ export async function executeTransfer(context: SolverContext, request: Transfer)
   const { step } = request;
   try {
     const draft = await fill(context, request);
-    return await pack(context, draft);
+    return await pack(context, draft, request.use);
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
   }
@@ -37,17 +40,17 @@ export async function executeTransfer(context: SolverContext, request: Transfer)
 /** Makes the directories of a WORKDIR that are missing. */
 export async function executeWorkdir(
   context: SolverContext,
-  { step, state }: Pick<StepRequest, 'state'> & { readonly step: WorkdirStep },
+  { step, state, use }: Pick<StepRequest, 'state'> & { readonly step: WorkdirStep; readonly use: LayerUse },
 ): Promise<StepLayer> {
   try {
-    const below = await context.access.tree(state.layers, { contents: needsLookup(step.user) });
+    const below = await treeBelow(context, state, { accounts: needsLookup(step.user) });
     const draft = new DraftLayer(below);
     const owner = workdirOwner(step.user, () => below);
     draft.makeDirectory(draft.resolve(toByteString(step.path.slice(1)), { followLast: true }), {
       owner,
       mtime: context.mtime(),
     });
-    return await pack(context, draft);
+    return await pack(context, draft, use);
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
   }
@@ -57,8 +60,7 @@ async function fill(context: SolverContext, request: Transfer): Promise<DraftLay
   const { step, state } = request;
   const lookup = step.chown !== undefined && needsLookup(step.chown);
   // --link copies onto nothing: what the stage holds is not looked at, save for names of users.
-  const image =
-    step.link && !lookup ? emptyTree : await context.access.tree(state.layers, { contents: lookup });
+  const image = step.link && !lookup ? emptyTree : await treeBelow(context, state, { accounts: lookup });
   const draft = new DraftLayer(step.link ? emptyTree : image);
   const owner: Owner | undefined =
     step.chown === undefined ? undefined : resolveOwner(step.chown, () => image);
@@ -71,6 +73,17 @@ async function fill(context: SolverContext, request: Transfer): Promise<DraftLay
   };
   for (const source of step.sources) await placeSource(context, { ...request, source, draft, placement });
   return draft;
+}
+
+/** What the stage holds; with `accounts`, what names of users are looked up in can be read. */
+async function treeBelow(
+  { access }: SolverContext,
+  { layers }: StageState,
+  { accounts }: { readonly accounts: boolean },
+): Promise<FileTree> {
+  const tree = await access.tree(layers, { contents: false });
+  if (accounts) await access.ensureBytes(layers, accountFiles(tree));
+  return tree;
 }
 
 interface SourceRequest extends Transfer {
@@ -127,10 +140,11 @@ async function placeRemote(
   placeMatch(draft, match, placement);
 }
 
-async function pack(context: SolverContext, draft: DraftLayer): Promise<StepLayer> {
+async function pack(context: SolverContext, draft: DraftLayer, use: LayerUse): Promise<StepLayer> {
   const settled = context.access.packTree({
     items: draft.items(),
     created: context.timestamp(),
+    use,
   });
   // COPY is done when its layer is: a failure to read a source belongs to this step.
   await settled;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { compareTrees, readTree } from '../helpers/tree.ts';
@@ -103,6 +103,43 @@ describe('compression', () => {
     expect(sizes[0]?.size).toBeGreaterThan(sizes[1]?.size ?? 0);
     expect(sizes[2]).toEqual(sizes[1]);
   });
+});
+
+test('layers that are only asked for compressed are kept so, and serve whatever comes after', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.write('f', 'from the context');
+  const dockerfile = (last: string) => `
+    ARG BASE
+    FROM $BASE AS tools
+    RUN echo tool > /tool
+    FROM $BASE
+    COPY f /before
+    RUN cat /before > /d && echo worker:x:4711:0::/:/bin/sh >> /etc/passwd
+    COPY --from=tools /tool /tool
+    COPY --chown=worker f /f
+    ${last}
+  `;
+  const first = await work.build(dockerfile('LABEL a=b'));
+  const own = first.image.config.rootfs.diff_ids.slice(-4);
+  const kept = own.map((diffId) => existsSync(join(work.home, 'blobs', diffId.replace(':', '/'))));
+  // A RUN stands on the first one, and one of the others says who worker is.
+  expect(kept).toEqual([true, true, true, false]);
+  const stored = await work.tryBuild(dockerfile('LABEL a=b'), { args: ['-t', 'kept:1'] });
+  expect(stored.exitCode, stored.stderr).toBe(0);
+  expect(stored.stderr.match(/\bCACHED\b/g)).toHaveLength(5);
+  const root = work.fresh('root.tar');
+  const more = dockerfile('RUN cat /before /tool /f > /all\n    COPY --from=tools /tool /again');
+  const after = await work.build(more, { args: ['--output', `type=tar,dest=${root}`] });
+  expect(after.image.text('all')).toBe('from the contexttool\nfrom the context');
+  expect(after.image.tree.get('f')).toMatchObject({ owner: '4711:0' });
+  expect(run('tar', ['-xOf', root, 'all'])).toBe('from the contexttool\nfrom the context');
+  const fresh = new Workspace(ROOTLESS);
+  fresh.write('f', 'from the context');
+  const other = await fresh.build(more, {
+    args: ['--output', `type=docker,dest=${fresh.fresh('docker.tar')}`],
+  });
+  expect(other.image.text('all')).toBe('from the contexttool\nfrom the context');
+  expect(other.image.tree.get('f')).toMatchObject({ owner: '4711:0' });
 });
 
 test('to standard output: the archive and nothing else', async () => {
