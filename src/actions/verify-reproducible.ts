@@ -1,6 +1,6 @@
 /**
  * --verify-reproducible: builds twice without the cache, as in two seconds that are not the same, and compares what the
- * steps gave, file by file. No name and no cache record comes of it; the layers are garbage for the next trim.
+ * steps gave, file by file. No name and no cache record comes of it, and no layer stays.
  */
 import { BuildError } from '../errors.ts';
 import { layerDifferences } from '../layer/compare-layers.ts';
@@ -8,6 +8,7 @@ import { EPOCH } from '../plan/stage-graph.ts';
 import type { Emit } from '../progress/event.ts';
 import { Store } from '../store/store.ts';
 import type { BuildRequest, TracedStep } from './build-request.ts';
+import { pruneStore } from './prune-store.ts';
 import { curesFor, type DifferingStep, differenceReport } from './reproducible-report.ts';
 import { type RunBuildOptions, runBuild } from './run-build.ts';
 
@@ -18,11 +19,23 @@ export interface Verification {
   readonly failure: BuildError | undefined;
 }
 
-/** Builds twice and compares. Throws what a build throws. */
+/** Builds twice, compares, and lets nothing of it stay. Throws what a build throws. */
 export async function verifyReproducible(
   request: BuildRequest,
   options: RunBuildOptions,
 ): Promise<Verification> {
+  try {
+    return await buildTwice(request, options);
+  } finally {
+    const garbage = { all: false, containers: false, dryRun: false, now: options.clock() };
+    const { signal, killSignal } = options;
+    const world = { env: { ...request.env }, signal, killSignal };
+    // What another build beside this one holds on to is left to the next prune.
+    if (!signal.aborted) await pruneStore(request.root, garbage, world);
+  }
+}
+
+async function buildTwice(request: BuildRequest, options: RunBuildOptions): Promise<Verification> {
   const caches = { ...request.caches, from: [], to: [], mountsFrom: [], mountsTo: [] };
   const trial = { ...request, trial: true, noCache: true, outputs: [], explain: false, caches };
   const first = await runBuild(trial, options);

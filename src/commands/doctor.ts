@@ -51,14 +51,17 @@ export default class Doctor extends KilnCommand {
     flags: { root: string | undefined; format: string | undefined; 'dry-run'?: boolean },
     signal: AbortSignal,
   ): Promise<void> {
-    const [{ Store }, { checkStore }, { keyOf }] = await Promise.all([
+    const [{ Store }, { checkStore }, { keyOf }, { DigestMemory }] = await Promise.all([
       import('../store/store.ts'),
       import('../store/check-store.ts'),
       import('../plan/cache-key.ts'),
+      import('../context/digest-memory.ts'),
     ]);
     const dryRun = flags['dry-run'] === true;
     const store = Store.open(this.storeRoot(flags.root));
-    const check = await checkStore(store, { dryRun, now: new Date(), signal, keyOf });
+    const { isIntact: isDigestMemory } = DigestMemory;
+    const options = { dryRun, now: new Date(), signal, keyOf, isDigestMemory };
+    const check = await checkStore(store, options);
     if (flags.format === 'json') process.stdout.write(`${JSON.stringify(check)}\n`);
     else process.stdout.write(storeReport(check, dryRun));
     if (check.problems.some(({ lost }) => lost)) process.exitCode = 1;
@@ -83,11 +86,12 @@ function report(checks: readonly Check[]): string {
 
 /** What was checked, what was wrong and what became of it, and what is lost. */
 function storeReport({ checked, problems }: StoreCheck, dryRun: boolean): string {
-  const { images, blobs, bytes, records, tocs, variants, snapshots } = checked;
-  const counts = `${images} images, ${blobs} blobs (${formatSize(bytes)}), ${records} cache records, ${tocs + variants} layer files, ${snapshots} snapshot names`;
+  const { images, blobs, bytes, records, tocs, variants, snapshots, containers } = checked;
+  const counts = `${images} images, ${blobs} blobs (${formatSize(bytes)}), ${records} cache records, ${tocs + variants} layer files, ${snapshots} snapshot names, ${containers} containers`;
   const lines = [`checked ${counts}`];
-  for (const { kind, name, why } of problems) {
-    lines.push(`${dryRun ? 'would mend' : 'mended'} ${NOUNS[kind]} ${name}: ${why}`);
+  for (const { kind, name, why, lost } of problems) {
+    const did = lost && kind === 'container' ? 'found' : dryRun ? 'would mend' : 'mended';
+    lines.push(`${did} ${NOUNS[kind]} ${name}: ${why}`);
   }
   const lost = problems.filter((problem) => problem.lost);
   if (problems.length === 0) lines.push('the store is whole');
@@ -108,9 +112,12 @@ const NOUNS: Readonly<Record<StoreProblem['kind'], string>> = {
   record: 'cache record',
   download: 'download',
   files: 'list of files',
+  container: 'container',
+  memory: 'memory',
 };
 
 const REMEDIES: Partial<Record<StoreProblem['kind'], string>> = {
   index: 'kiln images shows what is left; kiln tag names it again',
   image: 'build or pull it again',
+  container: 'kiln rm removes one that is still in kiln ps -a',
 };

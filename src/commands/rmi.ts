@@ -16,7 +16,8 @@ export default class Rmi extends KilnCommand {
   static override flags = {
     force: Flags.boolean({
       char: 'f',
-      description: 'remove every name of an ID; an image that is not there is no error',
+      description:
+        'remove every name of an ID, also when a stopped container is made from it; an image that is not there is no error',
     }),
   };
 

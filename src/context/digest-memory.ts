@@ -25,6 +25,8 @@ export interface RememberedFile {
 }
 
 const FORMAT = 'kiln-digests-1';
+/** Path, state, digest, attributes. */
+const LINE = /^[^\0]*\0\d+ -?[\d.]+ -?[\d.]+ \d+\0[0-9a-f]{64}\0(.*)$/;
 
 /** Clock grain of ordinary file systems is at most 10 ms; of those with whole seconds only (NFS servers, FAT) 2 s. */
 const FINE_GRAIN_MS = 50;
@@ -65,6 +67,14 @@ export class DigestMemory {
   static load(path: string, temporary: string): DigestMemory {
     const [format, ...lines] = (readTextIfExists(path) ?? '').split('\n');
     return new DigestMemory(path, temporary, format === FORMAT ? lines.filter((line) => line !== '') : []);
+  }
+
+  /** Whether the text of a memory is one, line by line. */
+  static isIntact(text: string): boolean {
+    const [format, ...lines] = text.split('\n');
+    return (
+      format === FORMAT && lines.every((line) => line === '' || isAttributes(LINE.exec(line)?.[1] ?? '!'))
+    );
   }
 
   get(path: string, identity: FileIdentity): RememberedFile | undefined {

@@ -1,4 +1,4 @@
-/** A layer of a remote cache that cannot be had, or is not what its record says: a reason to run its step instead. */
+/** A layer of a cache that cannot be had, or is not what its record says: a reason to run its step instead. */
 import { BuildError, messageOf } from '../errors.ts';
 import type { DiffId } from '../image/descriptor.ts';
 import type { SettledLayer } from './step-layer.ts';
@@ -20,7 +20,8 @@ const DAMAGE =
   /^(?:REGISTRY_|BASE_IMAGE_|STORE_DIGEST_MISMATCH|LAYER_(?:CORRUPT|DIFFID|TRUNCATED|FILE_TOO|RESERVED|UNSAFE))/;
 
 /** What a failure to get at a layer's bytes means for the build. */
-export function layerFailure({ diffId, image }: SettledLayer, error: unknown): unknown {
-  if (image?.cached === undefined || error instanceof CachedLayerError) return error;
+export function layerFailure({ diffId, image, recorded }: SettledLayer, error: unknown): unknown {
+  const ofCache = image?.cached !== undefined || recorded === true;
+  if (!ofCache || error instanceof CachedLayerError) return error;
   return error instanceof BuildError && DAMAGE.test(error.code) ? new CachedLayerError(diffId, error) : error;
 }

@@ -4,11 +4,17 @@ import type { CacheRecord } from '../store/record-store.ts';
 import type { Store } from '../store/store.ts';
 import type { SettledLayer } from './step-layer.ts';
 
-/** A record counts only while its layer is still here, and whole: a power cut may have left it short. */
+/**
+ * A record counts only while its layer is still here, and whole: a power cut may have left it short. A table of contents
+ * that is missing is made again by who needs it.
+ */
 export function isWhole(store: Store, { layer }: CacheRecord): boolean {
   const { diffId, tarSize, blob } = layer;
   const { blobs, layers } = store;
-  if (blobs.size(diffId) === tarSize && blobs.claim(diffId) && layers.hasToc(diffId)) return true;
+  if (blobs.size(diffId) === tarSize && blobs.claim(diffId)) {
+    layers.hasToc(diffId);
+    return true;
+  }
   return blob !== undefined && blobs.size(blob.digest) === blob.size && blobs.claim(blob.digest);
 }
 
@@ -16,7 +22,7 @@ export function isWhole(store: Store, { layer }: CacheRecord): boolean {
 export function localLayer(store: Store, { layer }: Pick<CacheRecord, 'layer'>): SettledLayer {
   const { diffId, blob, form } = layer;
   // The blob it came as serves outputs that want this form as it is.
-  if (blob === undefined || !store.blobs.claim(blob.digest)) return layer;
+  if (blob === undefined || !store.blobs.claim(blob.digest)) return { ...layer, recorded: true };
   const source = new LayoutSource(store.root);
   return { ...layer, image: { diffId, descriptor: blob, source, cached: { form } } };
 }

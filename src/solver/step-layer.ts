@@ -8,6 +8,8 @@ import type { ImageLayer } from './image-resolver.ts';
 export interface SettledLayer extends CachedLayer {
   /** Set for a layer that came with an image: its blob and where that is. */
   readonly image?: ImageLayer | undefined;
+  /** Set for the result of an earlier build: if it cannot be read, its step can be run instead. */
+  readonly recorded?: boolean;
 }
 
 /** A layer on a stack; its directory may be there before its DiffID is known. */

@@ -13,11 +13,14 @@ import {
   type DiffId,
   type Digest,
   hexOf,
+  isDigest,
   type KeyPart,
 } from '../image/descriptor.ts';
 import { scanLayer } from '../layer/scan.ts';
 import { loadToc } from '../layer/toc-file.ts';
+import { readTextIfExists } from '../system/files.ts';
 import { recordsOf } from './cache-entries.ts';
+import { damagedContainers } from './check-containers.ts';
 import { brokenImagePart, imagesAmong } from './check-image.ts';
 import type { Store } from './store.ts';
 
@@ -31,7 +34,9 @@ export interface StoreProblem {
     | 'snapshot'
     | 'record'
     | 'download'
-    | 'files';
+    | 'files'
+    | 'container'
+    | 'memory';
   readonly name: string;
   /** What is wrong with it. */
   readonly why: string;
@@ -42,7 +47,10 @@ export interface StoreProblem {
 export interface StoreCheck {
   /** How many of each were looked at. */
   readonly checked: Readonly<
-    Record<'images' | 'blobs' | 'bytes' | 'tocs' | 'variants' | 'snapshots' | 'records', number>
+    Record<
+      'images' | 'blobs' | 'bytes' | 'tocs' | 'variants' | 'snapshots' | 'records' | 'containers',
+      number
+    >
   >;
   readonly problems: readonly StoreProblem[];
 }
@@ -54,6 +62,8 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** How a record's key is made of its parts. */
   readonly keyOf: (parts: readonly KeyPart[]) => CacheKey;
+  /** Whether a memory of file digests is one, line by line. */
+  readonly isDigestMemory: (text: string) => boolean;
 }
 
 /** Checks a store beside whatever else is at work on it, and mends it unless it is a dry run. */
@@ -68,6 +78,8 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<S
   check.variants();
   check.snapshots();
   check.fileLists();
+  check.memories();
+  check.containers();
   return check.result();
 }
 
@@ -75,7 +87,16 @@ class Check {
   readonly #store: Store;
   readonly #options: CheckOptions;
   readonly #problems: StoreProblem[] = [];
-  readonly #checked = { images: 0, blobs: 0, bytes: 0, tocs: 0, variants: 0, snapshots: 0, records: 0 };
+  readonly #checked = {
+    images: 0,
+    blobs: 0,
+    bytes: 0,
+    tocs: 0,
+    variants: 0,
+    snapshots: 0,
+    records: 0,
+    containers: 0,
+  };
   /** Blobs whose bytes are wrong: in a dry run they are still there. */
   readonly #broken = new Set<string>();
 
@@ -129,11 +150,10 @@ class Check {
   }
 
   images(): void {
-    const hasBlob = (descriptor: Descriptor): boolean => this.#has(descriptor.digest, descriptor.size);
-    const whyBroken = (descriptor: Descriptor): string | undefined =>
-      brokenImagePart(this.#store, descriptor, hasBlob);
-    this.#checked.images = this.#store.names.images().length;
-    for (const { names, descriptor, why } of this.#store.names.removeBroken(whyBroken, this.#options)) {
+    const { names: index } = this.#store;
+    this.#checked.images = index.images().length;
+    const whyBroken = (image: Descriptor) => this.#whyImageIsBroken(image);
+    for (const { names, descriptor, why } of index.removeBroken(whyBroken, this.#options)) {
       for (const name of names.length === 0 ? [descriptor.digest] : names) {
         this.#report({ kind: 'image', name, why, lost: true });
       }
@@ -213,6 +233,41 @@ class Check {
     }
   }
 
+  /** What the store remembers to save work; without it, the work is done again. */
+  memories(): void {
+    const cache = join(this.#store.root, 'cache');
+    const readText = (path: string): string => readTextIfExists(path) ?? '';
+    for (const name of readdirSync(cache)) {
+      const path = join(cache, name);
+      const intact =
+        name === 'directory-sizes'
+          ? isJsonObject(readText(path))
+          : !name.startsWith('files-') || this.#options.isDigestMemory(readText(path));
+      if (!intact && existsSync(path)) {
+        this.#remove({ kind: 'memory', name, why: 'it cannot be read', lost: false }, path);
+      }
+    }
+    const shapes = join(cache, 'shapes');
+    for (const name of existsSync(shapes) ? readdirSync(shapes) : []) {
+      const path = join(shapes, name);
+      const intact = isDigest(`sha256:${name}`) && readText(path).split('\n').every(isDigest);
+      if (!intact && existsSync(path)) {
+        this.#remove({ kind: 'memory', name, why: 'it names no records', lost: false }, path);
+      }
+    }
+  }
+
+  containers(): void {
+    const whyImageBroken = (image: Descriptor) => this.#whyImageIsBroken(image);
+    const { checked, damaged } = damagedContainers(this.#store, { ...this.#options, whyImageBroken });
+    this.#checked.containers = checked;
+    for (const { name, why } of damaged) this.#report({ kind: 'container', name, why, lost: true });
+  }
+
+  #whyImageIsBroken(descriptor: Descriptor): string | undefined {
+    return brokenImagePart(this.#store, descriptor, ({ digest, size }) => this.#has(digest, size));
+  }
+
   /** True for a blob that is here and was not found broken. */
   #has(digest: Digest, size?: number): boolean {
     const found = this.#store.blobs.size(digest);
@@ -272,6 +327,15 @@ class Check {
 
   #report(problem: StoreProblem): void {
     this.#problems.push(problem);
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null;
+  } catch {
+    return false;
   }
 }
 

@@ -62,12 +62,13 @@ function rows(text: string): Record<string, unknown>[] {
 }
 
 /** Starts a container that sleeps, and waits until it has said that it runs. */
-async function sleeper(work: Workspace, name: string, flags: readonly string[] = []): Promise<ChildProcess> {
-  const words = runWords(
-    work,
-    ['--name', name, ...flags],
-    ['sh', '-c', `${CHANGES}; echo ready; exec sleep 300`],
-  );
+function sleeper(work: Workspace, name: string, flags: readonly string[] = []): Promise<ChildProcess> {
+  const command = ['sh', '-c', `${CHANGES}; echo ready; exec sleep 300`];
+  return ready(work, runWords(work, ['--name', name, ...flags], command));
+}
+
+/** Starts a container and waits until it says something. */
+async function ready(work: Workspace, words: readonly string[]): Promise<ChildProcess> {
   const child = startKiln(words, { user: work.variant.user, cwd: work.context, home: work.home });
   onTestFinished(() => void child.kill('SIGKILL'));
   await new Promise<void>((resolve, reject) => {
@@ -350,4 +351,48 @@ test('by copies, where nothing is mounted: the changes are told when the contain
   child.kill('SIGTERM');
   await new Promise((resolve) => child.once('exit', resolve));
   expect(await ok(work, ['diff', 'alive'])).toContain('A /new/file\n');
+});
+
+test('rmi as docker: what a container is made from goes by -f only, and not while it runs', async () => {
+  const work = new Workspace();
+  const build = async () => {
+    const { exitCode, stderr } = await work.tryBuild('ARG BASE\nFROM $BASE\nRUN echo app > /app\n', {
+      args: ['-t', 'app'],
+    });
+    expect(exitCode, stderr).toBe(0);
+  };
+  await build();
+  const [id = ''] = (await ok(work, ['images', '-q', 'app'])).trim().split('\n');
+  await ok(work, ['run', '--name', 'done', 'app', 'true']);
+  const refused = async (words: readonly string[], message: RegExp): Promise<void> => {
+    const result = await work.kiln(['rmi', ...words]);
+    expect(result).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr).toContain('[STORE_IMAGE_IN_USE]');
+  };
+  const short = /[0-9a-f]{12}/.source;
+  await refused(['app'], new RegExp(`app:latest, the last name .* used by stopped container done \\(${short}\\)`));
+  await refused([id], new RegExp(`image ${id} is being used by stopped container done`));
+  // One of several names is no loss.
+  await ok(work, ['tag', 'app', 'other']);
+  expect(await ok(work, ['rmi', 'other'])).toBe('Untagged: other:latest\n');
+  expect(await ok(work, ['rmi', '-f', 'app'])).toBe('Untagged: app:latest\n');
+  await ok(work, ['commit', 'done', 'kept']);
+
+  await build();
+  const child = await ready(work, [
+    'run',
+    '--name',
+    'alive',
+    'app',
+    'sh',
+    '-c',
+    'echo ready; exec sleep 300',
+  ]);
+  await refused(['-f', id], /used by running container alive/);
+  await refused(['app'], /used by running container alive[\s\S]*kiln rm -f alive/);
+  expect(await ok(work, ['rmi', '-f', 'app'])).toBe('Untagged: app:latest\n');
+  child.kill('SIGTERM');
+  await new Promise((resolve) => child.once('exit', resolve));
+  await ok(work, ['rm', 'alive', 'done']);
 });

@@ -10,6 +10,8 @@ const DOCKERFILE = 'ARG BASE\nFROM $BASE\nCOPY f /f\nRUN echo made > /made\nRUN 
 async function builtStore(variant: Variant): Promise<Workspace> {
   const work = new Workspace(variant);
   work.write('f', 'content');
+  // Old enough for its digest to be remembered.
+  work.shell('touch -d "1 hour ago" f; sleep 0.1');
   const layout = work.fresh('layout');
   const built = await work.tryBuild(DOCKERFILE, {
     args: [
@@ -57,7 +59,7 @@ describe.each([ROOTLESS, AS_ROOT])('as $user', (variant) => {
     expect(await doctor(work)).toEqual({ lost: false, kinds: [] });
     const said = await work.kiln(['doctor', '--store']);
     expect(said.stdout).toMatch(
-      /^checked 1 images, \d+ blobs \(\d.*\), 3 cache records, \d+ layer files, [1-9]\d* snapshot names\nthe store is whole\n$/,
+      /^checked 1 images, \d+ blobs \(\d.*\), 3 cache records, \d+ layer files, [1-9]\d* snapshot names, 0 containers\nthe store is whole\n$/,
     );
     change(files(work, 'layers', /\.toc$/), () => '');
     change(files(work, 'blobs/sha256', /./), flipped);
@@ -95,6 +97,25 @@ test.each<[string, (work: Workspace) => number, Said]>([
     'a list of files',
     (work) => change(files(work, 'cache/trees', /./), () => 'x'),
     { lost: false, kinds: ['files'] },
+  ],
+  [
+    'a memory of file digests',
+    (work) =>
+      change(files(work, 'cache', /^files-/), (old) => old.toString('latin1').replace(/[0-9a-f]{64}/, 'x')),
+    { lost: false, kinds: ['memory'] },
+  ],
+  [
+    'a list of steps of one shape',
+    (work) => change(files(work, 'cache/shapes', /./).slice(0, 1), () => 'sha256:x'),
+    { lost: false, kinds: ['memory'] },
+  ],
+  [
+    'a memory of sizes',
+    (work) => {
+      writeFileSync(join(work.home, 'cache', 'directory-sizes'), '{');
+      return 1;
+    },
+    { lost: false, kinds: ['memory'] },
   ],
   [
     'a record',
@@ -166,4 +187,31 @@ test('what is lost is told with the way to get it back', async () => {
   const [id = ''] = (await left.kiln(['images', '-q', '--filter', 'dangling=true'])).stdout.split('\n');
   expect(await left.kiln(['tag', id, 'again'])).toMatchObject({ exitCode: 0 });
   expect(left.open(`oci:${left.home}:docker.io/library/again:latest`).text('both')).toBe('contentmade\n');
+});
+
+test('containers: one without a record goes, one without its image is told', async () => {
+  const work = await builtStore(ROOTLESS);
+  for (const name of ['kept', 'spoilt']) {
+    const ran = await work.kiln(['run', '--name', name, 'app', 'touch', '/x']);
+    expect(ran.exitCode, ran.stderr).toBe(0);
+  }
+  expect(await doctor(work)).toEqual({ lost: false, kinds: [] });
+  const ps = await work.kiln(['ps', '-aq', '--no-trunc', '--filter', 'name=spoilt']);
+  const id = ps.stdout.trim();
+  writeFileSync(join(work.home, 'containers', id, 'state.json'), '{');
+  expect(await doctor(work, '--dry-run')).toEqual({ lost: true, kinds: ['container'] });
+  expect(await doctor(work)).toEqual({ lost: true, kinds: ['container'] });
+  expect(await doctor(work)).toEqual({ lost: false, kinds: [] });
+  expect((await work.kiln(['prune'])).exitCode).toBe(0);
+  expect(readdirSync(join(work.home, 'containers'))).toHaveLength(1);
+  expect(readdirSync(join(work.home, 'tmp'))).toEqual([]);
+
+  await work.kiln(['rmi', '-f', 'app']);
+  run('sh', ['-c', 'rm -r "$1"/blobs/sha256/*', 'sh', work.home]);
+  const said = await work.kiln(['doctor', '--store']);
+  expect(said.exitCode).toBe(1);
+  expect(said.stdout).toMatch(/^found container kept: its image: its manifest sha256:\w+ is missing/m);
+  expect(said.stdout).toMatch(/^lost: container kept; kiln rm removes/m);
+  expect((await work.kiln(['rm', 'kept'])).exitCode).toBe(0);
+  expect(await doctor(work)).toEqual({ lost: false, kinds: [] });
 });

@@ -143,3 +143,40 @@ test('an index that is no JSON is told, with the way out', async () => {
   });
   rmSync(join(work.home, 'index.json'));
 });
+
+test('a table of contents that is missing costs a look at the layer, and no step', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.write('f', 'content');
+  const dockerfile = `ARG BASE
+FROM $BASE AS made
+RUN echo made > /made && cat /proc/sys/kernel/random/uuid > /id
+FROM $BASE
+COPY --from=made /id /id
+`;
+  const first = await work.build(dockerfile);
+  const tocs = readdirSync(join(work.home, 'layers')).filter(isToc);
+  for (const name of tocs) rmSync(join(work.home, 'layers', name));
+  const again = await work.build(dockerfile);
+  expect(again.result.stderr).toContain('2/2 steps cached');
+  expect(again.image.text('id')).toBe(first.image.text('id'));
+  const reader = dockerfile.replace('COPY --from=made /id /id', 'COPY --from=made /id /elsewhere');
+  const read = await work.build(reader);
+  expect(read.result.stderr).toContain('1/2 steps cached');
+  expect(read.image.text('elsewhere')).toBe(first.image.text('id'));
+
+  // With the layer damaged as well, its step is run.
+  for (const name of readdirSync(join(work.home, 'layers')).filter(isToc)) {
+    rmSync(join(work.home, 'layers', name));
+    damage(
+      work,
+      'blobs/sha256',
+      (blob) => name.startsWith(blob),
+      (tar) => Buffer.from(tar.map((byte, at) => (at > 600 && at < 700 ? byte ^ 1 : byte))),
+    );
+  }
+  const mended = await work.build(dockerfile.replace('/id /id', '/id /third'));
+  expect(mended.result.stderr).toContain('its step is run instead');
+  expect(mended.image.text('third')).toMatch(/^[0-9a-f-]{36}\n$/);
+  expect(mended.image.text('third')).not.toBe(first.image.text('id'));
+  expect(mended.image.checkDiffIds()).toEqual(mended.image.config.rootfs.diff_ids);
+});

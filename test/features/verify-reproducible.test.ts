@@ -20,6 +20,8 @@ describe.each([ROOTLESS, AS_ROOT])('--verify-reproducible as $user', (variant) =
       /^(?:[0-9a-f]{2}|shapes)$/.test(name),
     );
     expect(records).toEqual([]);
+    for (const folder of ['blobs/sha256', 'layers', 'snapshots', 'chains', 'tmp'])
+      expect(readdirSync(join(work.home, folder)), folder).toEqual([]);
   });
 
   test('shows each file that differs, how, and the line that made it', async () => {
@@ -47,6 +49,8 @@ RUN chown $(($(date +%s) % 60000)) /etc/passwd
     expect(result.stderr).toContain('[IMAGE_NOT_REPRODUCIBLE]');
     expect(result.stderr).toContain('two builds differ in 4 of 4 steps');
     expect(result.stderr).toContain('rm -rf /var/log/*');
+    for (const folder of ['blobs/sha256', 'layers', 'snapshots', 'tmp'])
+      expect(readdirSync(join(work.home, folder)), folder).toEqual([]);
   });
 });
 
