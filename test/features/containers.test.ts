@@ -371,7 +371,10 @@ test('rmi as docker: what a container is made from goes by -f only, and not whil
     expect(result.stderr).toContain('[STORE_IMAGE_IN_USE]');
   };
   const short = /[0-9a-f]{12}/.source;
-  await refused(['app'], new RegExp(`app:latest, the last name .* used by stopped container done \\(${short}\\)`));
+  await refused(
+    ['app'],
+    new RegExp(`app:latest, the last name .* used by stopped container done \\(${short}\\)`),
+  );
   await refused([id], new RegExp(`image ${id} is being used by stopped container done`));
   // One of several names is no loss.
   await ok(work, ['tag', 'app', 'other']);
