@@ -1,9 +1,21 @@
-/** Bytes of files into a layer being written. A file that changes meanwhile is an error, never a wrong tar. */
+/** Bytes of files into a layer being written, or a directory. A file that changes meanwhile is an error, never a wrong tar. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { toFsPath, toText } from '../system/byte-path.ts';
 import type { FileContent } from './file-tree.ts';
-import type { LayerWriter } from './layer-writer.ts';
+
+/** Where bytes of files go: a layer being written, or a directory. */
+export interface ContentSink {
+  /** Appends bytes to the file that was begun. */
+  data(bytes: Buffer): void;
+  /**
+   * Appends bytes read from a file, at most `limit`; null for `position` reads on. Returns their number: 0 at the end of
+   * the file.
+   */
+  readFrom(fd: number, from: { readonly position: number | null; readonly limit: number }): number;
+  /** A promise to wait for before going on, when what was appended is not dealt with; undefined most of the time. */
+  behind(): Promise<void> | undefined;
+}
 
 /** A file that became a symlink is not followed, one that became a FIFO is not waited for. */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -16,13 +28,13 @@ export interface Expected {
   readonly shown: string;
 }
 
-/** Copies files into one layer. Keeps the tar open that the last range was in: thousands come from the same one. */
+/** Copies files into one place. Keeps the tar open that the last range was in: thousands come from the same one. */
 export class ContentCopier {
-  readonly #writer: LayerWriter;
+  readonly #sink: ContentSink;
   #tar: { readonly path: string; readonly fd: number } | undefined;
 
-  constructor(writer: LayerWriter) {
-    this.#writer = writer;
+  constructor(sink: ContentSink) {
+    this.#sink = sink;
   }
 
   /**
@@ -34,8 +46,8 @@ export class ContentCopier {
       if (content.bytes.length !== expected.size) throw changed(expected);
       // What came from another thread is a plain Uint8Array.
       const { buffer, byteOffset, length } = content.bytes;
-      this.#writer.data(Buffer.from(buffer, byteOffset, length));
-      return this.#writer.behind();
+      this.#sink.data(Buffer.from(buffer, byteOffset, length));
+      return this.#sink.behind();
     }
     if (content.kind === 'range') {
       return this.#read(this.#openTar(content.path, expected), {
@@ -79,11 +91,11 @@ export class ContentCopier {
   #read(fd: number, state: Expected & { position: number | null; left: number }): Promise<void> | undefined {
     let { position, left } = state;
     while (left > 0) {
-      const count = this.#writer.readFrom(fd, position);
+      const count = this.#sink.readFrom(fd, { position, limit: left });
       if (count === 0) throw changed(state);
       left -= count;
       if (position !== null) position += count;
-      const behind = this.#writer.behind();
+      const behind = this.#sink.behind();
       if (behind !== undefined) return behind.then(() => this.#read(fd, { ...state, position, left }));
     }
     return undefined;

@@ -3,6 +3,7 @@
 import { haveSameContent, type LayerFiles } from './compare-layers.ts';
 import { type CompleteRequest, completeLayer } from './complete-layer.ts';
 import { type CompressRequest, compressTar } from './compress-tar.ts';
+import { type LayOutRequest, layOut } from './lay-out.ts';
 import type { LayerOutput } from './layer-writer.ts';
 import { packSnapshot, type SnapshotSource } from './pack-snapshot.ts';
 import { type PackItem, packTree } from './pack-tree.ts';
@@ -15,6 +16,7 @@ export const LAYER_JOBS = {
     packTree(items, output),
   packSnapshot: ({ output, ...source }: SnapshotSource & { readonly output: LayerOutput }) =>
     packSnapshot(source, output),
+  layOut: (request: LayOutRequest) => layOut(request),
   unpack: (request: UnpackRequest) => unpackLayer(request),
   complete: async (request: CompleteRequest) => completeLayer(request),
   scan: (request: ScanRequest) => scanLayer(request),

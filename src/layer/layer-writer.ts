@@ -90,12 +90,12 @@ export class LayerWriter {
   }
 
   /**
-   * Reads bytes of the entry that was begun from a file, at most as many as it lacks; null for `position` reads on.
-   * Returns their number: 0 at the end of the file, fewer than are lacking when the buffer was full.
+   * Reads bytes of the entry that was begun from a file; null for `position` reads on. Returns their number: 0 at the
+   * end of the file, fewer than `limit` when the buffer was full.
    */
-  readFrom(fd: number, position: number | null): number {
-    const limit = Math.min(this.#lacking, BUFFER_BYTES - this.#fill);
-    const count = readSync(fd, this.#buffer, this.#fill, limit, position);
+  readFrom(fd: number, { position, limit }: { position: number | null; limit: number }): number {
+    const room = Math.min(limit, BUFFER_BYTES - this.#fill);
+    const count = readSync(fd, this.#buffer, this.#fill, room, position);
     this.#take(count);
     this.#filled(count);
     this.#end();

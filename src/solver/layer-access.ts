@@ -137,6 +137,13 @@ export class LayerAccess {
     return this.#keep(await pool.run('packSnapshot', request, packSignal), created);
   }
 
+  /** Files of a tree as a directory that lasts as long as this process. */
+  async layOut(items: readonly PackItem[]): Promise<string> {
+    const directory = this.session.makeDirectory('files');
+    await this.#options.pool.run('layOut', { items, directory }, this.#options.signal);
+    return directory;
+  }
+
   /** The stack as one tree. With `contents`, bytes of all files can be read as well; see also `ensureBytes`. */
   async tree(layers: readonly StepLayer[], { contents }: { contents: boolean }): Promise<FileTree> {
     if (layers.length === 0) return emptyTree;

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
+import type { FileTree } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
 import type { PlannedMount, RunStep } from '../plan/step.ts';
@@ -12,10 +13,9 @@ import { toByteString, toText } from '../system/byte-path.ts';
 import { makeDirectories } from '../system/files.ts';
 import { relayAgent } from './agent-relay.ts';
 import { openCacheMount } from './cache-mounts.ts';
-import { INTERNAL } from './layer-use.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
-import { chainsOf, type StepLayer, settle } from './step-layer.ts';
+import { chainsOf, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 import { ensureBytes, listMatches, placeName, type StageOf, treeOf } from './step-sources.ts';
 
@@ -190,8 +190,7 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   const { planned, stageOf, execution, step } = request;
   const { mount, from, target } = planned;
   if (mount.type !== 'bind' || from === undefined) throw new BuildError('RUN_MOUNT', 'not a bind mount');
-  const { layers, source } = await boundSource(context, { step, mount: planned, stageOf });
-  const lowers = await context.access.directories(layers);
+  const { lowers, source } = await boundSource(context, { step, mount: planned, stageOf });
   const mounted = await execution.snapshotter.prepare(context.access.session.makeDirectory('bind'), lowers);
   const path = source === '' ? mounted.rootfs : `${mounted.rootfs}/${toText(source)}`;
   if (!existsSync(path)) {
@@ -207,21 +206,37 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   };
 }
 
-/** The layers that a bind mount shows, and the path in them with every symlink followed. */
+/** The directories that a bind mount shows, topmost first, and the path in them with every symlink followed. */
 async function boundSource(
   context: SolverContext,
   request: MountSource,
-): Promise<{ layers: readonly StepLayer[]; source: string }> {
+): Promise<{ lowers: readonly string[]; source: string }> {
   const { mount: planned, stageOf } = request;
   const { from } = planned;
   if (from !== undefined && from !== 'context' && from.kind !== 'context') {
     const { layers } = await stageOf(from);
     const tree = await context.access.tree(layers, { contents: false });
-    return { layers, source: resolvePath(tree, sourceOf(planned), { followLast: true }) };
+    const source = resolvePath(tree, sourceOf(planned), { followLast: true });
+    return { lowers: await context.access.directories(layers), source };
   }
   const { items, top } = await mountItems(context, request);
-  const settled = await context.access.packTree({ items, created: context.timestamp(), use: INTERNAL });
-  return { layers: [{ settled: Promise.resolve(settled) }], source: top };
+  return { lowers: [await laidOut(context, { ...request, items, top })], source: top };
+}
+
+/** Directories with what mounts show of a tree, by where that begins. */
+const directories = new WeakMap<FileTree, Map<string, Promise<string>>>();
+
+/** Files of a context as a directory: one for all mounts of the build that show the same. */
+async function laidOut(
+  context: SolverContext,
+  { mount, stageOf, items, top }: MountSource & { readonly items: readonly PackItem[]; readonly top: string },
+): Promise<string> {
+  const tree = await treeOf(context, mount.from ?? 'context', stageOf);
+  const known = directories.get(tree) ?? new Map<string, Promise<string>>();
+  directories.set(tree, known);
+  const directory = known.get(top) ?? context.access.layOut(items);
+  known.set(top, directory);
+  return directory;
 }
 
 interface MountSource {
