@@ -90,7 +90,7 @@ module.exports = {
     },
     only('dockerfile-ast', 'dockerfile/columns.ts', 'it serves columns for messages and nothing else.'),
     only('execa', 'system/process.ts', 'helpers are started in one place.'),
-    only('koffi', 'system/libc.ts', 'every libc call is declared in one place.'),
+    only('koffi', 'system/libc.ts', 'every call of the C library goes through one place.'),
     only('ora', 'progress/tty-reporter.ts', 'it loads slowly and only a terminal needs it.'),
     only('undici', 'registry/transport.ts', 'one socket layer: proxy, TLS, retry, redaction.'),
     only('@oclif', '(commands/|cli\\.ts)', 'the command line ends at the commands.'),

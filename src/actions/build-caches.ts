@@ -144,3 +144,15 @@ export function pushTargets(outputs: readonly OutputSpec[]): ReadonlySet<string>
   const names = outputs.flatMap((spec) => (spec.type === 'image' && spec.push ? spec.names : []));
   return new Set(names.map((name) => parseReference(name).registry));
 }
+
+/** Writes caches; where that is to count, one that cannot be written does not keep the others from it. */
+export async function finishCaches(
+  { exports, mounts }: { exports: CacheExports; mounts: MountCaches },
+  how: { readonly failed: boolean },
+): Promise<void> {
+  try {
+    await exports.finish(how);
+  } finally {
+    await mounts.save(how);
+  }
+}

@@ -4,18 +4,15 @@
  */
 import { join } from 'node:path';
 import type { CacheExports } from '../cache/cache-exports.ts';
-import type { MountCaches } from '../cache/mount-caches.ts';
 import { type ContextTrees, contextTrees } from '../context/contexts.ts';
 import type { Download } from '../context/download.ts';
-import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
 import { requireRunnable } from '../executor/foreign-platform.ts';
 import { digestOf } from '../image/descriptor.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { BuiltImage, OutputLayer } from '../output/finished-image.ts';
 import { writeOutput } from '../output/write-outputs.ts';
-import { inputsOf } from '../plan/step.ts';
-import type { Emit, UntimedEvent } from '../progress/event.ts';
+import type { Emit } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
 import { BorrowedRecords } from '../solver/borrowed-records.ts';
 import { CachedLayerError } from '../solver/cached-layer-error.ts';
@@ -32,14 +29,15 @@ import { Solver } from '../solver/solver.ts';
 import { type ExecutionEnvironment, SolverContext } from '../solver/solver-context.ts';
 import { squash } from '../solver/squash.ts';
 import { Store } from '../store/store.ts';
-import { BuildCaches, pushTargets } from './build-caches.ts';
+import { BuildCaches, finishCaches, pushTargets } from './build-caches.ts';
 import { resolveEpoch } from './build-epoch.ts';
 import { baseConfigOf, type PlannedBuild, planFor } from './build-plan.ts';
-import type { BuildRequest, BuildResult, TracedStep } from './build-request.ts';
+import type { BuildRequest, BuildResult } from './build-request.ts';
 import type { BuildScratch } from './build-scratch.ts';
-import { checkPlannedBuild, frontendWarning, toEvent, unusedArguments } from './build-warnings.ts';
+import { warningsOf } from './build-warnings.ts';
 import { packingForms } from './packing-forms.ts';
 import { fetchNamedContext, openRemoteSources } from './remote-context.ts';
+import { traceOf } from './trace-steps.ts';
 
 /** What a build is given beside its request: the world, as far as it may touch it. */
 export interface BuildEnvironment {
@@ -139,24 +137,6 @@ function mustRun(plans: readonly PlannedBuild[], request: BuildRequest): boolean
   return stages.some(({ steps }) => steps.some((step) => step.kind === 'run'));
 }
 
-function warningsOf(
-  plans: readonly PlannedBuild[],
-  { dockerfile, request }: { dockerfile: Dockerfile; request: BuildRequest },
-): { readonly events: readonly UntimedEvent[]; readonly failure: unknown } {
-  const checked = plans.map((planned) => checkPlannedBuild(planned, { dockerfile, request }));
-  const events = [
-    ...frontendWarning(dockerfile, request.buildArgs),
-    ...checked.flatMap(({ warnings }) => warnings.map(toEvent)),
-    ...unusedArguments(dockerfile, request.buildArgs),
-  ];
-  // Several platforms find most things several times.
-  const unique = new Map(events.map((event) => [JSON.stringify(event), event]));
-  return {
-    events: [...unique.values()],
-    failure: checked.find(({ failure }) => failure !== undefined)?.failure,
-  };
-}
-
 interface BuildWork {
   readonly request: BuildRequest;
   /** Seconds since 1970, if SOURCE_DATE_EPOCH fixes them. */
@@ -248,7 +228,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     // Several images have one ID only in their index; without one, the first stands for all.
     const ownId = digestOf(JSON.stringify(images[0]?.image.config));
     const imageId = images.length === 1 ? ownId : (manifest?.digest ?? ownId);
-    const trace = request.trial ? { trace: await Promise.all(solvedSteps.map(traced)) } : {};
+    const trace = request.trial ? { trace: await traceOf(solvedSteps) } : {};
     return { imageId, manifest, names: [...new Set(names)], ...context.counts, ...trace };
   } catch (error) {
     if (error instanceof CachedLayerError) borrowed.drop(error.diffId);
@@ -263,25 +243,6 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     await pool.close();
     access.close();
   }
-}
-
-/** Writes caches; where that is to count, one that cannot be written does not keep the others from it. */
-async function finishCaches(
-  { exports, mounts }: { exports: CacheExports; mounts: MountCaches },
-  how: { readonly failed: boolean },
-): Promise<void> {
-  try {
-    await exports.finish(how);
-  } finally {
-    await mounts.save(how);
-  }
-}
-
-async function traced({ step, stage, layer }: SolvedStep): Promise<TracedStep> {
-  const { id, prefix, name } = step.title;
-  const from = inputsOf(step).flatMap((input) => (input.kind === 'stage' ? [input.index] : []));
-  const line = step.location.startLine;
-  return { id, name: `${prefix} ${name}`, line, stage, from, diffId: (await layer).diffId };
 }
 
 async function solveOne(

@@ -31,7 +31,7 @@ export function checkOptionsFor(
 }
 
 /** Runs the checks with what a plan has learned. Only stages that are built are looked into. */
-export function checkPlannedBuild(
+function checkPlannedBuild(
   { plan, configs }: PlannedBuild,
   { dockerfile, request }: { dockerfile: Dockerfile; request: BuildRequest },
 ): CheckedBuild {
@@ -87,7 +87,7 @@ function splitVariable(entry: string): [string, string] {
 }
 
 /** A finding as an event. */
-export function toEvent({ rule, message, url, location }: Warning): WarningEvent {
+function toEvent({ rule, message, url, location }: Warning): WarningEvent {
   return { type: 'warning', rule, message, url, line: location.startLine };
 }
 
@@ -96,10 +96,7 @@ const BUILDER_ARGUMENT = /^(?:BUILDKIT_.*|SOURCE_DATE_EPOCH|(?:https?|ftp|no|all
 const PLATFORM_ARGUMENT = /^(?:BUILD|TARGET)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$|^TARGETSTAGE$/;
 
 /** Says which --build-arg no ARG takes. */
-export function unusedArguments(
-  dockerfile: Dockerfile,
-  buildArgs: ReadonlyMap<string, string>,
-): WarningEvent[] {
+function unusedArguments(dockerfile: Dockerfile, buildArgs: ReadonlyMap<string, string>): WarningEvent[] {
   const declared = new Set(
     dockerfile.instructions.flatMap((instruction) =>
       instruction.keyword === 'ARG' ? instruction.args.map(({ name }) => name) : [],
@@ -118,10 +115,7 @@ export function unusedArguments(
 const OWN_FRONTEND = /^(?:(?:docker\.io|index\.docker\.io)\/)?docker\/dockerfile(?:-upstream)?(?:[:@]|$)/;
 
 /** Says so when the file asks for a frontend of its own: kiln never downloads one. */
-export function frontendWarning(
-  dockerfile: Dockerfile,
-  buildArgs: ReadonlyMap<string, string>,
-): WarningEvent[] {
+function frontendWarning(dockerfile: Dockerfile, buildArgs: ReadonlyMap<string, string>): WarningEvent[] {
   const given = buildArgs.get('BUILDKIT_SYNTAX');
   const wanted = given ?? dockerfile.syntax;
   const name = wanted?.split(/\s+/)[0];
@@ -134,4 +128,23 @@ export function frontendWarning(
       ...(given === undefined && line > 0 ? { line } : {}),
     },
   ];
+}
+
+/** Everything that is to be said of a build's plans, once each, and what makes it fail, if something does. */
+export function warningsOf(
+  plans: readonly PlannedBuild[],
+  { dockerfile, request }: { dockerfile: Dockerfile; request: BuildRequest },
+): { readonly events: readonly UntimedEvent[]; readonly failure: unknown } {
+  const checked = plans.map((planned) => checkPlannedBuild(planned, { dockerfile, request }));
+  const events = [
+    ...frontendWarning(dockerfile, request.buildArgs),
+    ...checked.flatMap(({ warnings }) => warnings.map(toEvent)),
+    ...unusedArguments(dockerfile, request.buildArgs),
+  ];
+  // Several platforms find most things several times.
+  const unique = new Map(events.map((event) => [JSON.stringify(event), event]));
+  return {
+    events: [...unique.values()],
+    failure: checked.find(({ failure }) => failure !== undefined)?.failure,
+  };
 }

@@ -7,7 +7,7 @@ import { requireRunnable } from '../executor/foreign-platform.ts';
 import { enterNamespace } from '../executor/namespace.ts';
 import type { NamespaceTask } from '../namespace-main.ts';
 import { type Session, Store } from '../store/store.ts';
-import type { TerminalSize } from '../system/libc.ts';
+import type { TerminalSize } from '../system/terminal-calls.ts';
 import { type ObtainOptions, obtainImage } from './obtain-image.ts';
 import type { FromContainer, RunOptions, ToContainer } from './run-task.ts';
 

@@ -2,7 +2,7 @@
 import type { ContainerOverrides } from '../container/container-config.ts';
 import type { ContainerRequest } from '../container/run-container.ts';
 import type { Platform } from '../image/descriptor.ts';
-import type { TerminalSize } from '../system/libc.ts';
+import type { TerminalSize } from '../system/terminal-calls.ts';
 import type { ObtainOptions } from './obtain-image.ts';
 
 /** What the command line says. */

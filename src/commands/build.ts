@@ -12,8 +12,7 @@ import { toBuildRequest } from './build-options.ts';
 import { keepStorage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
 import { runCheck } from './run-check.ts';
-
-const list = { multiple: true, multipleNonGreedy: true } as const;
+import { isolationFlag, progressFlag, repeatable, snapshotterFlag } from './shared-flags.ts';
 
 export default class Build extends KilnCommand {
   static override description = 'Build an image from a Dockerfile.';
@@ -38,53 +37,57 @@ export default class Build extends KilnCommand {
       char: 'f',
       description: 'path of the Dockerfile (default CONTEXT/Dockerfile); - is standard input',
     }),
-    tag: Flags.string({ char: 't', description: 'name for the image: [REGISTRY/]REPOSITORY[:TAG]', ...list }),
+    tag: Flags.string({
+      char: 't',
+      description: 'name for the image: [REGISTRY/]REPOSITORY[:TAG]',
+      ...repeatable,
+    }),
     'build-arg': Flags.string({
       description: 'value for an ARG: NAME=VALUE, or NAME to take it from the environment',
-      ...list,
+      ...repeatable,
     }),
     'build-context': Flags.string({
       description:
         'a further context for FROM and --from: NAME=DIR, or docker-image://…, oci-layout://…, https://…, a git address',
-      ...list,
+      ...repeatable,
     }),
     target: Flags.string({ description: 'stage to build (default: the last)' }),
     platform: Flags.string({
       description: 'platforms to build for, such as linux/arm64; several give an image index',
-      ...list,
+      ...repeatable,
     }),
     output: Flags.string({
       char: 'o',
       description:
         'where the result goes: type=image|registry|oci|docker|tar|local,dest=PATH,… (default: the local store)',
-      ...list,
+      ...repeatable,
     }),
     push: Flags.boolean({ description: 'push the image to its names’ registries' }),
     load: Flags.boolean({ description: 'put the image in the local store too, beside other outputs' }),
     'no-cache': Flags.boolean({ description: 'run every step, whatever the cache has' }),
-    'no-cache-filter': Flags.string({ description: 'run every step of these stages', ...list }),
+    'no-cache-filter': Flags.string({ description: 'run every step of these stages', ...repeatable }),
     explain: Flags.boolean({
       description: 'say of each step what the cache said, and for a miss what differs from an earlier build',
     }),
     'cache-from': Flags.string({
       description:
         'take results of steps from elsewhere: an image reference, type=registry,ref=…, or type=local,src=DIR',
-      ...list,
+      ...repeatable,
     }),
     'cache-to': Flags.string({
       description:
         'save results of steps: type=registry,ref=…, type=local,dest=DIR, or type=inline; mode=max for all stages',
-      ...list,
+      ...repeatable,
     }),
     'cache-mount-from': Flags.string({
       description:
         'fill cache mounts that are empty here: type=registry,ref=… or type=local,src=DIR, with id=… for some only',
-      ...list,
+      ...repeatable,
     }),
     'cache-mount-to': Flags.string({
       description:
         'save the cache mounts that the build used: type=registry,ref=… or type=local,dest=DIR, id=…, max-size=…',
-      ...list,
+      ...repeatable,
     }),
     'verify-reproducible': Flags.boolean({
       description:
@@ -98,19 +101,22 @@ export default class Build extends KilnCommand {
       options: ['host', 'none', 'private', 'default'],
       default: 'host',
     }),
-    label: Flags.string({ description: 'label for the image: NAME=VALUE', ...list }),
-    annotation: Flags.string({ description: 'annotation for the manifest: NAME=VALUE', ...list }),
+    label: Flags.string({ description: 'label for the image: NAME=VALUE', ...repeatable }),
+    annotation: Flags.string({ description: 'annotation for the manifest: NAME=VALUE', ...repeatable }),
     secret: Flags.string({
       description: 'secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME',
-      ...list,
+      ...repeatable,
     }),
     ssh: Flags.string({
       description: 'ssh agent for RUN --mount=type=ssh and git over ssh: default, ID=SOCKET or ID=KEY[,KEY]',
-      ...list,
+      ...repeatable,
     }),
-    'add-host': Flags.string({ description: 'line for /etc/hosts of RUN steps: NAME:ADDRESS', ...list }),
+    'add-host': Flags.string({
+      description: 'line for /etc/hosts of RUN steps: NAME:ADDRESS',
+      ...repeatable,
+    }),
     'shm-size': Flags.string({ description: 'size of /dev/shm in RUN steps, such as 128m', default: '64m' }),
-    ulimit: Flags.string({ description: 'limit for RUN steps: NAME=SOFT[:HARD]', ...list }),
+    ulimit: Flags.string({ description: 'limit for RUN steps: NAME=SOFT[:HARD]', ...repeatable }),
     'source-date-epoch': Flags.string({
       description:
         'every time in the image: seconds since 1970, or context, or a --build-context or stage to take it from (default $SOURCE_DATE_EPOCH)',
@@ -118,26 +124,14 @@ export default class Build extends KilnCommand {
     }),
     iidfile: Flags.string({ description: 'file to write the image ID to' }),
     'metadata-file': Flags.string({ description: 'file to write digests and names to, as JSON' }),
-    progress: Flags.string({
-      description: 'how to show progress',
-      options: ['auto', 'tty', 'plain', 'json', 'quiet'],
-      default: 'auto',
-    }),
+    progress: progressFlag(),
     quiet: Flags.boolean({ char: 'q', description: 'print the image ID only' }),
     verbose: Flags.boolean({
       char: 'v',
       description: 'also say which snapshotter and sandbox are used, and why',
     }),
-    isolation: Flags.string({
-      description: 'how RUN steps are isolated',
-      options: ['auto', 'oci', 'chroot'],
-      default: 'auto',
-    }),
-    snapshotter: Flags.string({
-      description: 'how layers are stacked',
-      options: ['auto', 'overlay', 'fuse-overlayfs', 'copy'],
-      default: 'auto',
-    }),
+    isolation: isolationFlag('how RUN steps are'),
+    snapshotter: snapshotterFlag(),
     jobs: Flags.integer({ description: 'steps that may run at the same time', min: 1 }),
   };
 

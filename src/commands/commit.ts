@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags';
 import type { NamespaceTask } from '../namespace-main.ts';
 import { epochFlag } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { changeFlag } from './shared-flags.ts';
 
 export default class Commit extends KilnCommand {
   static override description =
@@ -18,13 +19,7 @@ export default class Commit extends KilnCommand {
   };
 
   static override flags = {
-    change: Flags.string({
-      char: 'c',
-      description: 'Dockerfile instruction for the config, such as CMD or ENV',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'INSTRUCTION',
-    }),
+    change: changeFlag(),
     author: Flags.string({ char: 'a', description: 'who has made the image' }),
     message: Flags.string({ char: 'm', description: 'comment in the history' }),
   };

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags';
 import type { StoreUsage } from '../store/store-usage.ts';
-import { formatFlag } from './format-flag.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { formatFlag } from './shared-flags.ts';
 
 export default class Df extends KilnCommand {
   static override description =

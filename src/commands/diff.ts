@@ -6,8 +6,8 @@ import type { Listing, Row } from '../format/listing.ts';
 import type { TreeChange } from '../layer/compare-trees.ts';
 import type { SnapshotChange } from '../layer/pack-snapshot.ts';
 import type { NamespaceTask } from '../namespace-main.ts';
-import { formatFlag } from './format-flag.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { formatFlag } from './shared-flags.ts';
 
 /** Words before each group of layers. */
 const SIDES = { both: '=', first: '-', second: '+' } as const;

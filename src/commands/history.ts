@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { formatFlag } from './format-flag.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { formatFlag } from './shared-flags.ts';
 
 export default class History extends KilnCommand {
   static override description = 'Show how an image was made, the last instruction first.';

@@ -1,8 +1,8 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { NamedRow } from '../actions/image-filter.ts';
-import { formatFlag } from './format-flag.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { formatFlag, repeatable } from './shared-flags.ts';
 
 export default class Images extends KilnCommand {
   static override description = 'List the images of the local store.';
@@ -20,8 +20,7 @@ export default class Images extends KilnCommand {
       char: 'f',
       description:
         'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME',
-      multiple: true,
-      multipleNonGreedy: true,
+      ...repeatable,
     }),
     format: formatFlag(),
   };

@@ -4,6 +4,7 @@ import { parsePlatform } from '../image/platform.ts';
 import { epochFlag, usage } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { changeFlag } from './shared-flags.ts';
 
 export default class Import extends KilnCommand {
   static override description = 'Make an image of one layer from a tar of a root filesystem.';
@@ -17,13 +18,7 @@ export default class Import extends KilnCommand {
   };
 
   static override flags = {
-    change: Flags.string({
-      char: 'c',
-      description: 'Dockerfile instruction for the config, such as CMD or ENV',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'INSTRUCTION',
-    }),
+    change: changeFlag(),
     message: Flags.string({ char: 'm', description: 'comment in the history' }),
     platform: Flags.string({ description: 'platform the files are for (default: this machine’s)' }),
   };

@@ -4,8 +4,7 @@ import { type BuildFlags, toBuildRequest } from './build-options.ts';
 import { CHECK_FORMATS, type CheckFormat } from './check-report.ts';
 import { KilnCommand } from './kiln-command.ts';
 import { runCheck } from './run-check.ts';
-
-const list = { multiple: true, multipleNonGreedy: true } as const;
+import { repeatable } from './shared-flags.ts';
 
 export default class Lint extends KilnCommand {
   static override description =
@@ -27,13 +26,13 @@ export default class Lint extends KilnCommand {
   static override flags = {
     file: Flags.string({ char: 'f', description: 'path of the Dockerfile (default CONTEXT/Dockerfile)' }),
     format: Flags.string({ description: 'form of the report', options: [...CHECK_FORMATS], default: 'text' }),
-    'build-arg': Flags.string({ description: 'value for an ARG: NAME=VALUE', ...list }),
+    'build-arg': Flags.string({ description: 'value for an ARG: NAME=VALUE', ...repeatable }),
     'build-context': Flags.string({
       description: 'a further context for FROM and --from: NAME=DIR',
-      ...list,
+      ...repeatable,
     }),
     target: Flags.string({ description: 'stage that would be built (all are checked)' }),
-    platform: Flags.string({ description: 'platform that would be built for', ...list }),
+    platform: Flags.string({ description: 'platform that would be built for', ...repeatable }),
   };
 
   async run(): Promise<void> {

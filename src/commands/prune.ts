@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts';
 import { formatSize } from '../format/units.ts';
 import { parseSize, usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { repeatable } from './shared-flags.ts';
 
 export default class Prune extends KilnCommand {
   static override description =
@@ -21,8 +22,7 @@ export default class Prune extends KilnCommand {
     filter: Flags.string({
       description:
         'until=24h: remove records and cache mounts that were not used for so long, containers that ended before',
-      multiple: true,
-      multipleNonGreedy: true,
+      ...repeatable,
     }),
     'keep-storage': Flags.string({
       description: 'bytes of cache to keep, such as 5GB; what was used last stays',

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags';
-import { formatFlag } from './format-flag.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { formatFlag, repeatable } from './shared-flags.ts';
 
 export default class Ps extends KilnCommand {
   static override description = 'List containers; those that run, or all.';
@@ -15,8 +15,7 @@ export default class Ps extends KilnCommand {
       char: 'f',
       description:
         'id=, name=, status=created|running|exited, exited=CODE, ancestor=IMAGE, label=KEY[=VALUE], before=, since=CONTAINER',
-      multiple: true,
-      multipleNonGreedy: true,
+      ...repeatable,
     }),
     format: formatFlag(),
   };

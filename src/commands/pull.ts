@@ -4,6 +4,7 @@ import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { progressFlag } from './shared-flags.ts';
 
 export default class Pull extends KilnCommand {
   static override description = 'Pull an image from its registry into the local store.';
@@ -19,11 +20,7 @@ export default class Pull extends KilnCommand {
     platform: Flags.string({
       description: 'platform to take from a multi-platform image (default: this machine’s)',
     }),
-    progress: Flags.string({
-      description: 'how to show progress',
-      options: ['auto', 'tty', 'plain', 'json', 'quiet'],
-      default: 'auto',
-    }),
+    progress: progressFlag(),
     quiet: Flags.boolean({ char: 'q', description: 'print the digest only' }),
   };
 

@@ -4,6 +4,7 @@ import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { progressFlag } from './shared-flags.ts';
 
 export default class Push extends KilnCommand {
   static override description =
@@ -23,11 +24,7 @@ export default class Push extends KilnCommand {
     platform: Flags.string({
       description: 'push this one of a multi-platform image alone (default: all)',
     }),
-    progress: Flags.string({
-      description: 'how to show progress',
-      options: ['auto', 'tty', 'plain', 'json', 'quiet'],
-      default: 'auto',
-    }),
+    progress: progressFlag(),
     quiet: Flags.boolean({ char: 'q', description: 'print the digest only' }),
   };
 

@@ -8,14 +8,13 @@ import { exitCodeOf } from '../container/exit-code.ts';
 import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter } from '../progress/reporter.ts';
-import { makeTerminalRaw } from '../system/libc.ts';
+import { makeTerminalRaw } from '../system/terminal-calls.ts';
 import { checkHostname, parseTmpfs, parseVolume, readEnvironment } from './container-flags.ts';
 import { keyValue, parseAddHost, parseSize, parseUlimit, usage } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
 import { Interrupted, KilnCommand } from './kiln-command.ts';
+import { isolationFlag, repeatable, snapshotterFlag } from './shared-flags.ts';
 import { splitCommand } from './split-command.ts';
-
-const list = { multiple: true, multipleNonGreedy: true } as const;
 
 /** What the container gets once it runs. */
 const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const;
@@ -53,14 +52,18 @@ export default class Run extends KilnCommand {
     name: Flags.string({ description: 'name of the container (default: a generated one)' }),
     interactive: Flags.boolean({ char: 'i', description: 'pass standard input on' }),
     tty: Flags.boolean({ char: 't', description: 'give the container a terminal' }),
-    env: Flags.string({ char: 'e', description: 'variable: NAME=VALUE, or NAME to take your own', ...list }),
-    'env-file': Flags.string({ description: 'file with a variable a line', ...list }),
+    env: Flags.string({
+      char: 'e',
+      description: 'variable: NAME=VALUE, or NAME to take your own',
+      ...repeatable,
+    }),
+    'env-file': Flags.string({ description: 'file with a variable a line', ...repeatable }),
     volume: Flags.string({
       char: 'v',
       description: 'show a directory or file of yours in the container: SOURCE:DESTINATION[:ro]',
-      ...list,
+      ...repeatable,
     }),
-    tmpfs: Flags.string({ description: 'a directory in memory: DESTINATION[:size=64m]', ...list }),
+    tmpfs: Flags.string({ description: 'a directory in memory: DESTINATION[:size=64m]', ...repeatable }),
     workdir: Flags.string({ char: 'w', description: 'directory to run in (default: WORKDIR of the image)' }),
     user: Flags.string({ char: 'u', description: 'USER[:GROUP] to run as, names or numbers' }),
     entrypoint: Flags.string({ description: 'program in place of the image’s ENTRYPOINT; "" for none' }),
@@ -70,10 +73,10 @@ export default class Run extends KilnCommand {
       default: 'host',
     }),
     hostname: Flags.string({ char: 'h', description: 'host name in the container (default: its short ID)' }),
-    'add-host': Flags.string({ description: 'line for /etc/hosts: NAME:ADDRESS', ...list }),
+    'add-host': Flags.string({ description: 'line for /etc/hosts: NAME:ADDRESS', ...repeatable }),
     'read-only': Flags.boolean({ description: 'let nothing be written outside of mounts' }),
-    label: Flags.string({ char: 'l', description: 'label for the container: NAME=VALUE', ...list }),
-    ulimit: Flags.string({ description: 'limit for processes: NAME=SOFT[:HARD]', ...list }),
+    label: Flags.string({ char: 'l', description: 'label for the container: NAME=VALUE', ...repeatable }),
+    ulimit: Flags.string({ description: 'limit for processes: NAME=SOFT[:HARD]', ...repeatable }),
     'shm-size': Flags.string({ description: 'size of /dev/shm, such as 128m', default: '64m' }),
     pull: Flags.string({
       description: 'when the registry is asked for the image',
@@ -83,18 +86,10 @@ export default class Run extends KilnCommand {
     platform: Flags.string({
       description: 'platform to take from a multi-platform image (default: this machine’s)',
     }),
-    isolation: Flags.string({
-      description: 'how the container is isolated',
-      options: ['auto', 'oci', 'chroot'],
-      default: 'auto',
-    }),
-    snapshotter: Flags.string({
-      description: 'how layers are stacked',
-      options: ['auto', 'overlay', 'fuse-overlayfs', 'copy'],
-      default: 'auto',
-    }),
+    isolation: isolationFlag('how the container is'),
+    snapshotter: snapshotterFlag(),
     detach: Flags.boolean({ char: 'd', hidden: true }),
-    publish: Flags.string({ char: 'p', hidden: true, ...list }),
+    publish: Flags.string({ char: 'p', hidden: true, ...repeatable }),
   };
 
   async run(): Promise<void> {

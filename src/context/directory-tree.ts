@@ -20,7 +20,7 @@ import type { Digest } from '../image/descriptor.ts';
 import type { Entry, EntryType } from '../layer/entry.ts';
 import type { FileContent, FileTree } from '../layer/file-tree.ts';
 import { toFsPath, toText } from '../system/byte-path.ts';
-import { getXattr, listXattrs } from '../system/libc.ts';
+import { getXattr, listXattrs } from '../system/xattrs.ts';
 import {
   type DigestMemory,
   type FileIdentity,

@@ -4,7 +4,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readTextIfExists } from '../system/files.ts';
-import { setTerminalSize, type TerminalSize } from '../system/libc.ts';
+import { setTerminalSize, type TerminalSize } from '../system/terminal-calls.ts';
 import type { AttachedProcess } from './sandbox.ts';
 import type { StepStreams } from './step-streams.ts';
 

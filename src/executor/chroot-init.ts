@@ -16,6 +16,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, systemErrorCode } from '../errors.ts';
 import { toByteString } from '../system/byte-path.ts';
+import { MOUNT } from '../system/mount-calls.ts';
 import {
   bringLoopbackUp,
   changeRoot,
@@ -23,12 +24,11 @@ import {
   execute,
   installFilter,
   keepOnExecute,
-  MOUNT,
   processControl,
   setHostname,
   setResourceLimit,
-  takeTerminal,
-} from '../system/libc.ts';
+} from '../system/process-calls.ts';
+import { takeTerminal } from '../system/terminal-calls.ts';
 import { type ChrootPlan, type ChrootReport, REPORT_FD } from './chroot-plan.ts';
 import { changeFlags, makeMount } from './mount-options.ts';
 import { type DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS } from './oci-spec.ts';

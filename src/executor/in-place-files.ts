@@ -19,7 +19,7 @@ import {
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import { toByteString } from '../system/byte-path.ts';
-import { makeNode, setTimes } from '../system/libc.ts';
+import { makeNode, setTimes } from '../system/file-calls.ts';
 import type { MountPoints } from './mount-points.ts';
 import type { PlannedMount } from './oci-spec.ts';
 

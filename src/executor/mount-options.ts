@@ -1,7 +1,7 @@
 /** Mount options as the runtime-spec writes them, for mount(2). */
 import { readFileSync } from 'node:fs';
 import { toByteString } from '../system/byte-path.ts';
-import { MOUNT, mount } from '../system/libc.ts';
+import { MOUNT, mount } from '../system/mount-calls.ts';
 import type { RuntimeMount } from './oci-spec.ts';
 
 const FLAGS: Readonly<Record<string, number>> = {

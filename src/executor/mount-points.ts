@@ -6,7 +6,7 @@
 import { chmodSync, lstatSync, mkdirSync, readlinkSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import { toByteString, toFsPath, toText } from '../system/byte-path.ts';
-import { setTimes } from '../system/libc.ts';
+import { setTimes } from '../system/file-calls.ts';
 
 type Kind = 'directory' | 'file';
 

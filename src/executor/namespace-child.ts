@@ -1,7 +1,8 @@
 /** The inside of the namespace: sets it up, runs the one handler, and answers the command that started it. */
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
-import { MOUNT, mount, processControl } from '../system/libc.ts';
+import { MOUNT, mount } from '../system/mount-calls.ts';
+import { processControl } from '../system/process-calls.ts';
 import type { FromChild, NamespaceSetup, ToChild } from './namespace-wire.ts';
 import { toWireError } from './namespace-wire.ts';
 import { CAP_SYS_ADMIN, hasCapability } from './remedies.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { BuildError } from '../errors.ts';
 import { toByteString } from '../system/byte-path.ts';
-import { unmountDetach } from '../system/libc.ts';
+import { unmountDetach } from '../system/mount-calls.ts';
 import { findExecutable, processEnd } from '../system/process.ts';
 import { killQuietly } from './process-tree.ts';
 import { installCommand, outputLines } from './remedies.ts';

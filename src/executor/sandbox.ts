@@ -3,7 +3,7 @@
  * Everything here is already decided: user names are numbers, mounts are paths on the host.
  */
 import type { Readable, Writable } from 'node:stream';
-import type { TerminalSize } from '../system/libc.ts';
+import type { TerminalSize } from '../system/terminal-calls.ts';
 
 export type IsolationName = 'oci' | 'chroot';
 

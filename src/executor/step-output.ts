@@ -1,7 +1,7 @@
 /** The output of a step, by real pipes: a step may open /dev/stdout, which is refused on the sockets Node makes. */
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { makePipe } from '../system/libc.ts';
+import { makePipe } from '../system/file-calls.ts';
 import type { OutputListener } from './sandbox.ts';
 import type { StepStreams } from './step-streams.ts';
 

@@ -1,5 +1,5 @@
 /** Standard input, output and error of a sandboxed process: listened to, or connected to the caller's. */
-import type { TerminalSize } from '../system/libc.ts';
+import type { TerminalSize } from '../system/terminal-calls.ts';
 
 /** Descriptors for a child, and what becomes of them. */
 export interface StepStreams {

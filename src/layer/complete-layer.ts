@@ -18,7 +18,8 @@ import {
 } from 'node:fs';
 import { BuildError } from '../errors.ts';
 import { toByteString, toFsPath, toText } from '../system/byte-path.ts';
-import { makeNode, setXattr } from '../system/libc.ts';
+import { makeNode } from '../system/file-calls.ts';
+import { setXattr } from '../system/xattrs.ts';
 import type { Entry } from './entry.ts';
 import type { FileTree } from './file-tree.ts';
 import { hostEntry, lstatPath } from './host-entry.ts';

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
-import { makeNode } from '../system/libc.ts';
+import { makeNode } from '../system/file-calls.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
 import { resolvePath } from './resolve-path.ts';
 

@@ -15,7 +15,7 @@ import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BugError } from '../errors.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
-import { makeNode } from '../system/libc.ts';
+import { makeNode } from '../system/file-calls.ts';
 import type { Entry } from './entry.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
 import { lstatPath } from './host-entry.ts';

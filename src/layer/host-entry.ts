@@ -2,7 +2,7 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { systemErrorCode } from '../errors.ts';
 import { toFsPath } from '../system/byte-path.ts';
-import { getXattr, listXattrs } from '../system/libc.ts';
+import { getXattr, listXattrs } from '../system/xattrs.ts';
 import type { Entry, EntryType } from './entry.ts';
 
 /** Attributes that overlayfs and fuse-overlayfs keep for themselves, and labels that belong to the host. */

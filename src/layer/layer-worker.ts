@@ -1,7 +1,7 @@
 /** The worker thread's side of the layer pool. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { BuildError, messageOf } from '../errors.ts';
-import { listXattrs } from '../system/libc.ts';
+import { listXattrs } from '../system/xattrs.ts';
 import { LAYER_JOBS, type LayerJobName } from './layer-jobs.ts';
 
 /** A job as it arrives, and how its end is told. */

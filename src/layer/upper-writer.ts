@@ -21,7 +21,8 @@ import {
 } from 'node:fs';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { toFsPath, toText } from '../system/byte-path.ts';
-import { makeNode, setXattr } from '../system/libc.ts';
+import { makeNode } from '../system/file-calls.ts';
+import { setXattr } from '../system/xattrs.ts';
 import type { TocEntry } from './entry.ts';
 import { SparseFile } from './sparse-file.ts';
 

@@ -1,6 +1,7 @@
 /** The two halves of the copy driver: merging lower directories into a tree, and finding what changed in it. */
 import type { BigIntStats } from 'node:fs';
-import { getXattr, listXattrs, setTimes } from '../system/libc.ts';
+import { setTimes } from '../system/file-calls.ts';
+import { getXattr, listXattrs } from '../system/xattrs.ts';
 import { copyAttributes, copyObject, type LinkMap, namesIn } from './copy-tree.ts';
 import { isOpaque, isWhiteout, lstatBytes, makeWhiteout } from './overlay-form.ts';
 

@@ -12,7 +12,8 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { toFsPath } from '../system/byte-path.ts';
-import { getXattr, listXattrs, makeNode, setTimes, setXattr } from '../system/libc.ts';
+import { makeNode, setTimes } from '../system/file-calls.ts';
+import { getXattr, listXattrs, setXattr } from '../system/xattrs.ts';
 import { isOverlayXattr, lstatBytes } from './overlay-form.ts';
 
 /** Where the first of several hard links went, by device and inode of the source. */

@@ -1,7 +1,8 @@
 /** Turns what fuse-overlayfs writes into the form that kernel overlay reads (see snapshotter.ts). */
 import { type BigIntStats, chmodSync, readdirSync, unlinkSync } from 'node:fs';
 import { toFsPath } from '../system/byte-path.ts';
-import { listXattrs, removeXattr, setTimes, setXattr } from '../system/libc.ts';
+import { setTimes } from '../system/file-calls.ts';
+import { listXattrs, removeXattr, setXattr } from '../system/xattrs.ts';
 import { bytesOf, isOpaque, isWhiteout, lstatBytes, makeWhiteout, OPAQUE_XATTR } from './overlay-form.ts';
 
 const WHITEOUT_PREFIX = '.wh.';

@@ -1,7 +1,8 @@
 /** The form of a snapshot on disk: overlayfs's whiteouts and opaque directories. Paths are byte strings. */
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
-import { getXattr, makeNode } from '../system/libc.ts';
+import { makeNode } from '../system/file-calls.ts';
+import { getXattr } from '../system/xattrs.ts';
 
 /** Marks a directory that hides what lower layers have in it. */
 export const OPAQUE_XATTR = 'user.overlay.opaque';

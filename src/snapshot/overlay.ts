@@ -6,7 +6,7 @@
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { toByteString } from '../system/byte-path.ts';
-import { mount, mountLong } from '../system/libc.ts';
+import { mount, mountLong } from '../system/mount-calls.ts';
 import { makeLayout, removeScratch, type SnapshotLayout, unmountFully, unmountQuietly } from './scratch.ts';
 import type { MountedSnapshot, Snapshotter } from './snapshotter.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import { toByteString } from '../system/byte-path.ts';
-import { unmount, unmountDetach } from '../system/libc.ts';
+import { unmount, unmountDetach } from '../system/mount-calls.ts';
 
 /** Where a driver keeps its parts inside the directory of one snapshot. */
 export interface SnapshotLayout {

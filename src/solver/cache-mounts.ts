@@ -19,8 +19,8 @@ import { cleanPath } from '../dockerfile/ignore.ts';
 import type { CacheMount } from '../dockerfile/run-mount.ts';
 import { copyTree } from '../layer/copy-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
+import { lockFile } from '../system/file-calls.ts';
 import { makeDirectories, randomName, removeTree, touch, writeFileAtomic } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 import type { UsedMount } from './mount-content.ts';
 import type { SolverContext } from './solver-context.ts';
 

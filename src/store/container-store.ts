@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import type { Descriptor, Digest } from '../image/descriptor.ts';
 import type { RuntimeConfig } from '../image/image-config.ts';
+import { lockFile } from '../system/file-calls.ts';
 import { makeDirectories, readTextIfExists, writeFileAtomic } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 import type { NameStore } from './name-store.ts';
 
 /** What is known of a container. Times are RFC 3339. */

@@ -24,6 +24,7 @@ import {
   parseIndex,
   parseManifestDocument,
 } from '../image/manifest.ts';
+import { lockFile } from '../system/file-calls.ts';
 import {
   diskError,
   makeDirectories,
@@ -31,7 +32,6 @@ import {
   readTextIfExists,
   writeFileAtomic,
 } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 import type { BlobUpload, ContentSink, Replacement } from './content-store.ts';
 import { REF_NAME } from './name-store.ts';
 

@@ -1,8 +1,8 @@
 /** Cache mounts as the collector and `kiln df` see them: directories below mounts/, each with a lock and its ID. */
 import { closeSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { lockFile } from '../system/file-calls.ts';
 import { readTextIfExists } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 import type { Store } from './store.ts';
 
 export interface StoredMount {

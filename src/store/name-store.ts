@@ -3,8 +3,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import { type Descriptor, type Digest, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
+import { lockFile } from '../system/file-calls.ts';
 import { writeFileAtomic } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 
 /** image-spec, annotations.md: the name of an entry in an image layout's index. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';

@@ -14,8 +14,8 @@
 import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
+import { lockFile } from '../system/file-calls.ts';
 import { diskError, makeDirectories, randomName, removeTree, writeFileAtomic } from '../system/files.ts';
-import { lockFile } from '../system/libc.ts';
 import { BlobStore } from './blob-store.ts';
 import { ContainerStore } from './container-store.ts';
 import { DownloadStore } from './download-store.ts';

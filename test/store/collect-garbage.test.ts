@@ -16,7 +16,7 @@ import { type Digest, digestOf, hexOf, MEDIA_TYPE } from '../../src/image/descri
 import { encodeDocument, makeManifest } from '../../src/image/manifest.ts';
 import { collectGarbage, type GarbageOptions } from '../../src/store/collect-garbage.ts';
 import { Store } from '../../src/store/store.ts';
-import { lockFile } from '../../src/system/libc.ts';
+import { lockFile } from '../../src/system/file-calls.ts';
 
 const DAY = 86_400_000;
 

@@ -28,7 +28,8 @@ import { CopySnapshotter } from '../../../src/snapshot/copy.ts';
 import { FuseOverlaySnapshotter } from '../../../src/snapshot/fuse-overlayfs.ts';
 import { OverlaySnapshotter } from '../../../src/snapshot/overlay.ts';
 import type { Snapshotter, SnapshotterName } from '../../../src/snapshot/snapshotter.ts';
-import { getXattr, makeNode, setXattr } from '../../../src/system/libc.ts';
+import { makeNode } from '../../../src/system/file-calls.ts';
+import { getXattr, setXattr } from '../../../src/system/xattrs.ts';
 
 export interface DriverPayload {
   readonly driver: SnapshotterName;
