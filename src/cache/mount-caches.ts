@@ -162,7 +162,15 @@ export class MountCaches implements MountContent {
     // Asked first: packing is work in vain when the place cannot be reached.
     const first = await this.#saved(storage);
     const packed: Packed[] = [];
-    for (const mount of mounts) packed.push(...(await this.#pack(mount, spec, first.mounts)));
+    for (const mount of mounts) {
+      const made = this.#pack(mount, spec, first.mounts).catch((error: unknown) => {
+        if (!(error instanceof BuildError) || error.code !== 'LAYER_RESERVED_NAME') throw error;
+        const message = `cache mount ${mount.id} was not saved: ${exportProblem(error)}`;
+        this.#world.emit({ type: 'warning', message });
+        return [];
+      });
+      packed.push(...(await made));
+    }
     const now = Math.floor(this.#world.clock() / 1000);
     const fresh = packed.map(({ saved }) => saved);
     const warned = new Set<string>();

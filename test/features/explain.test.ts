@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type BuildOptions, ROOTLESS, type Variant, Workspace } from '../helpers/workspace.ts';
+import { startRegistry } from '../registry/registry-server.ts';
 import { run } from '../setup/run.ts';
 
 const AS_ROOT: Variant = { user: 'root', snapshotter: 'overlay' };
@@ -121,6 +122,39 @@ test('many files: the first few, and how many more; a list that is gone is said 
   work.write('d/1', 'z');
   expect((await explain(work, dockerfile)).get('stage-0/1')?.reason).toMatch(/is gone$/);
 });
+
+test.each(['a registry', 'a directory', 'the image itself'])(
+  'on a machine that has nothing, the records of %s tell which files differ',
+  async (place) => {
+    const registry = await startRegistry();
+    onTestFinished(() => registry.stop());
+    const work = new Workspace(ROOTLESS);
+    const other = new Workspace(ROOTLESS);
+    for (let n = 0; n < 9; n++) work.write(`d/${n}`, 'x');
+    for (let n = 0; n < 9; n++) other.write(`d/${n}`, n < 2 ? 'x' : 'y');
+    other.write('d/new', 'y');
+    const dockerfile = 'FROM scratch\nARG VERSION=1\nCOPY d /d\nCOPY d/1 /one\n';
+    const image = `${registry.host}/app:1`;
+    const directory = work.fresh('cache');
+    const [to, from] =
+      place === 'a registry'
+        ? [`type=registry,ref=${registry.host}/cache:1`, `${registry.host}/cache:1`]
+        : place === 'a directory'
+          ? [`type=local,dest=${directory}`, `type=local,src=${directory}`]
+          : ['type=inline', image];
+    await explain(work, dockerfile, { args: ['--push', '-t', image, '--cache-to', to] });
+    const explained = await explain(other, dockerfile, { args: ['--cache-from', from] });
+    const files = explained.get('stage-0/1');
+    expect(files?.cache).toBe('miss');
+    // An image is not burdened with lists of files.
+    expect(files?.reason).toBe(
+      place === 'the image itself'
+        ? 'files of the build context differ; which ones is not known, for the list of the earlier build is gone'
+        : '8 files differ in the build context: d/2, d/3, d/4, d/5, d/6 and 3 more',
+    );
+    expect(explained.get('stage-0/2')).toMatchObject({ cache: 'miss', difference: { part: 'parent' } });
+  },
+);
 
 test('a pruned layer, another base, another stage that made what is copied', async () => {
   const work = new Workspace(ROOTLESS);

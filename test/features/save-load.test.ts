@@ -119,6 +119,61 @@ test('load reads what skopeo and tar wrote, compressed in any way, from a file a
   expect(await idOf(other, 'app:1')).toBe(id);
 });
 
+test('what save writes has the form that docker load reads; podman and buildah load it, and what podman saves is loaded', async () => {
+  const work = new Workspace(AS_ROOT);
+  await twoImages(work);
+  await said(work, ['tag', 'app:1', 'app:again']);
+  const file = work.fresh('images.tar');
+  await said(work, ['save', '-o', file, 'app:1', 'app:again', 'example.com/team/other:2']);
+  const entries = new Set(run('tar', ['-tf', file]).trim().split('\n'));
+  const images = JSON.parse(run('tar', ['-xOf', file, 'manifest.json'])) as {
+    Config: string;
+    RepoTags: string[];
+    Layers: string[];
+  }[];
+  expect(images.map(({ RepoTags }) => RepoTags)).toEqual([
+    ['app:1', 'app:again'],
+    ['example.com/team/other:2'],
+  ]);
+  expect(images[0]?.Layers).toEqual(images[1]?.Layers);
+  for (const { Config, Layers } of images) {
+    const config = JSON.parse(run('tar', ['-xOf', file, Config])) as { rootfs: { diff_ids: string[] } };
+    expect(Layers).toHaveLength(config.rootfs.diff_ids.length);
+    for (const [index, layer] of Layers.entries()) {
+      expect(entries).toContain(layer);
+      const sum = run('sh', ['-c', 'tar -xOf "$1" "$2" | sha256sum | cut -c -64', 'sh', file, layer]).trim();
+      expect(`sha256:${sum}`).toBe(config.rootfs.diff_ids[index]);
+    }
+  }
+
+  const storage = ['--root', work.fresh('root'), '--runroot', work.fresh('run'), '--storage-driver', 'vfs'];
+  run('podman', [...storage, 'load', '-q', '-i', file]);
+  const listed = run('podman', [...storage, 'images', '--format', '{{.Repository}}:{{.Tag}}'])
+    .trim()
+    .split('\n');
+  const names = ['localhost/app:1', 'localhost/app:again', 'example.com/team/other:2'];
+  expect(listed.sort()).toEqual([...names].sort());
+  const id = (await idOf(work, 'app:1')).slice(7);
+  const built = ['--root', work.fresh('root'), '--runroot', work.fresh('run'), '--storage-driver', 'vfs'];
+  expect(run('buildah', [...built, 'pull', '-q', `docker-archive:${file}:app:1`]).trim()).toBe(id);
+
+  for (const [words, expected] of [
+    [['--format', 'docker-archive', '--multi-image-archive'], names],
+    [['--format', 'docker-archive'], names.slice(0, 1)],
+    [['--format', 'oci-archive'], names.slice(2)],
+  ] as const) {
+    const archive = work.fresh('podman.tar');
+    run('podman', [...storage, 'save', '-q', ...words, '-o', archive, ...expected]);
+    for (const program of ['cat', 'gzip', 'zstd']) {
+      run('sh', ['-c', `${program} < "$1" > "$1.out"`, 'sh', archive]);
+      const other = new Workspace(ROOTLESS);
+      const loaded = await said(other, ['load'], readFileSync(`${archive}.out`));
+      expect(loaded).toBe(expected.map((name) => `Loaded image: ${name}\n`).join(''));
+      if (expected[0] === names[0]) expect(await idOf(other, 'localhost/app:1')).toBe(`sha256:${id}`);
+    }
+  }
+});
+
 test('an image for several platforms is saved and loaded whole, or one of it', async () => {
   const work = new Workspace();
   work.write('f', '1');
