@@ -88,7 +88,10 @@ export class BuildCaches {
   }
 
   /** The exports of one attempt at the build. */
-  exports(plans: readonly PlannedBuild[], forms: LayerForms): CacheExports {
+  exports(
+    plans: readonly PlannedBuild[],
+    { forms, epoch }: { readonly forms: LayerForms; readonly epoch: number | undefined },
+  ): CacheExports {
     const { emit, clock, signal, execution } = this.#environment;
     const stages = plans.flatMap(({ plan }) => lineage(plan, plan.target).map(({ stage }) => stage.index));
     return new CacheExports(this.#request.caches.to, {
@@ -103,6 +106,7 @@ export class BuildCaches {
       excluded: this.#damaged,
       eager: execution !== undefined,
       finalStages: new Set(stages),
+      epoch,
     });
   }
 

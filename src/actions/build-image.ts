@@ -69,6 +69,8 @@ export async function buildImage(
   request: BuildRequest,
   environment: BuildEnvironment,
 ): Promise<BuildOutcome> {
+  // The kernel's clock for files is a little behind.
+  const began = Math.floor(environment.clock() / 1000) - 1;
   const store = Store.open(request.root);
   const resolver = new ImageResolver({
     store,
@@ -94,7 +96,6 @@ export async function buildImage(
     store: join(store.root, 'cache'),
     temporary: store.temporary,
     clock: environment.clock,
-    mtime: epoch.seconds,
     fetch: (url) => fetchNamedContext(url, { remote, scratch, store }),
   });
   const goInside = async (): Promise<BuildOutcome> => {
@@ -111,6 +112,7 @@ export async function buildImage(
     const work: BuildWork = {
       request,
       epoch: epoch.seconds,
+      began,
       environment,
       store,
       resolver,
@@ -141,6 +143,8 @@ interface BuildWork {
   readonly request: BuildRequest;
   /** Seconds since 1970, if SOURCE_DATE_EPOCH fixes them. */
   readonly epoch: number | undefined;
+  /** Seconds since 1970, not later than any file that a step of this build makes. */
+  readonly began: number;
   readonly environment: BuildEnvironment;
   readonly store: Store;
   readonly resolver: ImageResolver;
@@ -175,12 +179,16 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     pool,
     forms: packingForms(request),
     epoch,
+    began: work.began,
     signal,
     packSignal: environment.signal,
   });
   const packing = { access, pool, store };
   const mounts = caches.mounts({ pool, session: () => access.session });
-  const exports = caches.exports(plans, new LayerForms({ ...packing, signal: environment.signal }));
+  const exports = caches.exports(plans, {
+    forms: new LayerForms({ ...packing, signal: environment.signal }),
+    epoch,
+  });
   const solvedSteps: SolvedStep[] = [];
   try {
     const execution = await environment.execution?.(store);

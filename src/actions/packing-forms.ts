@@ -1,6 +1,6 @@
 /** In which forms a build packs its layers: the ones that outputs and caches will ask for, made in the same pass. */
 import type { LayerForm, OutputSpec } from '../output/output-spec.ts';
-import type { PackingForms, WantedForm } from '../solver/layer-access.ts';
+import type { PackingForms, WantedForm } from '../solver/layer-packing.ts';
 import { exportForms } from './build-caches.ts';
 import type { BuildRequest } from './build-request.ts';
 

@@ -12,5 +12,5 @@ async function traced({ step, stage, layer }: SolvedStep): Promise<TracedStep> {
   const { id, prefix, name } = step.title;
   const from = inputsOf(step).flatMap((input) => (input.kind === 'stage' ? [input.index] : []));
   const line = step.location.startLine;
-  return { id, name: `${prefix} ${name}`, line, stage, from, diffId: (await layer).diffId };
+  return { id, name: `${prefix} ${name}`, line, stage, from, diffId: (await layer.settled).diffId };
 }

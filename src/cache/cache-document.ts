@@ -12,6 +12,7 @@ import {
   type KeyPart,
 } from '../image/descriptor.ts';
 import { MANIFEST_LIMITS } from '../image/manifest.ts';
+import type { LayerTimes, ToldTimes } from '../layer/layer-times.ts';
 import { keyOf } from '../plan/cache-key.ts';
 
 /** A layer that a cache holds. */
@@ -35,6 +36,7 @@ export interface KeptRecord {
   readonly below?: readonly DiffId[] | undefined;
   /** RFC 3339: when the step ran. */
   readonly created: string;
+  readonly times?: LayerTimes | undefined;
   /** Seconds since 1970: when a build last made or used it. */
   readonly used: number;
 }
@@ -88,13 +90,14 @@ export function encodeCache({ records, layers, lists, aliases }: CacheContent): 
         ...(form === undefined ? {} : { form }),
       })),
       lists: [...lists].map(([digest, { digest: blob }]) => ({ digest, blob })),
-      records: records.map(({ key, parts, contentKey, diffId, below, created, used }) => ({
+      records: records.map(({ key, parts, contentKey, diffId, below, created, times, used }) => ({
         key,
         parts,
         ...(contentKey === undefined ? {} : { contentKey }),
         layer: at.get(diffId),
         ...(below === undefined ? {} : { below }),
         created,
+        ...(times === undefined ? {} : { times }),
         used,
       })),
       aliases,
@@ -188,7 +191,7 @@ class Decoder {
 class Refusal extends Error {}
 
 function readRecord(value: unknown, layers: readonly (KeptLayer | undefined)[]): KeptRecord {
-  const { key, parts, contentKey, layer, below, created, used } = objectOf(value);
+  const { key, parts, contentKey, layer, below, created, times, used } = objectOf(value);
   if (!isDigest(key)) throw new Refusal('its key is no digest');
   const read = readParts(parts);
   if (keyOf(read) !== key) throw new Refusal('its key is not the one of its parts');
@@ -205,7 +208,27 @@ function readRecord(value: unknown, layers: readonly (KeptLayer | undefined)[]):
     diffId: kept.diffId,
     ...(below === undefined ? {} : { below }),
     created,
+    ...(times === undefined ? {} : { times: readTimes(times) }),
     used,
+  };
+}
+
+function readTimes(value: unknown): LayerTimes {
+  const { epoch, told, until, since } = objectOf(value);
+  const seconds = (time: unknown): number | undefined => {
+    if (time !== undefined && !Number.isSafeInteger(time)) throw new Refusal('a time of its layer is none');
+    return time as number | undefined;
+  };
+  const read = (item: unknown): ToldTimes[number] => {
+    const [first, count, time] = listOf(item);
+    if (!isCount(first) || !isCount(count) || time === undefined) throw new Refusal('its times are no list');
+    return [first, count, time === null ? null : (seconds(time) ?? null)];
+  };
+  return {
+    epoch: seconds(epoch),
+    told: told === undefined ? undefined : listOf(told).map(read),
+    until: seconds(until),
+    since: seconds(since),
   };
 }
 

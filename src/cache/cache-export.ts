@@ -144,8 +144,8 @@ export class CacheExport {
       if (this.#world.excluded.has(layer.diffId) && layer.image !== undefined) continue;
       layers.set(layer.diffId, await this.#keep(layer));
       for (const { key, parts, contentKey, below } of own) {
-        const { diffId, created } = layer;
-        records.set(key, { key, parts, contentKey, diffId, below, created, used: this.#now() });
+        const { diffId, created, times } = layer;
+        records.set(key, { key, parts, contentKey, diffId, below, created, times, used: this.#now() });
         for (const digest of fileListsOf(parts)) {
           const list = lists.has(digest) ? undefined : await this.#list(digest);
           if (list !== undefined) lists.set(digest, list);

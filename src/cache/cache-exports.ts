@@ -6,7 +6,7 @@ import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
 import type { Alias } from '../solver/key-forecast.ts';
 import type { SolvedStep } from '../solver/record-source.ts';
-import type { SettledLayer } from '../solver/step-layer.ts';
+import { asItIs, type SettledLayer } from '../solver/step-layer.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import type { KeptLayer, KeptRecord } from './cache-document.ts';
 import { CacheExport, type ExportedStep, type ExportWorld, exportProblem } from './cache-export.ts';
@@ -23,6 +23,8 @@ export interface ExportsWorld extends ExportWorld {
   readonly recordOf: (key: CacheKey) => Promise<CacheRecord | undefined>;
   /** Stages that the images consist of. */
   readonly finalStages: ReadonlySet<number>;
+  /** SOURCE_DATE_EPOCH: nothing in an image says another time. */
+  readonly epoch: number | undefined;
 }
 
 export class CacheExports {
@@ -50,7 +52,8 @@ export class CacheExports {
     const begin = (layer: SettledLayer): void => {
       for (const one of this.#exports) if (this.#takes(one, step)) one.begin(layer);
     };
-    step.layer.then(begin, () => undefined);
+    // What is not here with the times of the build may never be needed so.
+    if (step.layer.idle !== true) step.layer.settled.then(begin, () => undefined);
   }
 
   /** True when some cache is to serve without the stages that the image only reads from. */
@@ -64,7 +67,7 @@ export class CacheExports {
 
   /** Waits until every step that has run is packed and recorded, whatever became of the build. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#steps.map(({ layer }) => layer));
+    await Promise.allSettled(this.#steps.map(({ layer }) => asItIs(layer)));
   }
 
   /** The config of a finished image, with an inline cache if one was asked for. */
@@ -74,11 +77,12 @@ export class CacheExports {
     const records = new Map<CacheKey, KeptRecord>();
     const kept = new Map<DiffId, Pick<KeptLayer, 'diffId' | 'tarSize'>>();
     for (const { layer, records: found } of await this.#exported((step) => this.#isFinal(step))) {
-      const { diffId, tarSize, created } = layer;
+      const { diffId, tarSize, created: ran, times } = layer;
       if (!own.has(diffId)) continue;
       kept.set(diffId, { diffId, tarSize });
+      const created = this.#world.epoch === undefined ? ran : (config.created ?? ran);
       for (const { key, parts, contentKey } of found) {
-        records.set(key, { key, parts, contentKey, diffId, created, used: 0 });
+        records.set(key, { key, parts, contentKey, diffId, created, times, used: 0 });
       }
     }
     if (records.size > 0)
@@ -162,7 +166,7 @@ export class CacheExports {
     const steps = this.#steps.filter(takes).sort((a, b) => a.stage - b.stage);
     const exported: ExportedStep[] = [];
     for (const { records, layer } of steps) {
-      const settled = await layer.catch(() => undefined);
+      const settled = await asItIs(layer).catch(() => undefined);
       if (settled !== undefined) exported.push({ layer: settled, records: await this.#complete(records) });
     }
     return exported;

@@ -103,7 +103,7 @@ class ImportedCache implements RecordSource {
     }
   }
 
-  #sourced({ key, parts, contentKey, diffId, below, created }: KeptRecord): SourcedRecord | undefined {
+  #sourced({ key, parts, contentKey, diffId, below, created, times }: KeptRecord): SourcedRecord | undefined {
     const kept = this.#content?.layers.get(diffId);
     const source = this.#source;
     if (kept === undefined || source === undefined) return undefined;
@@ -114,7 +114,7 @@ class ImportedCache implements RecordSource {
       parts,
       contentKey,
       below,
-      layer: { diffId, tarSize, created },
+      layer: { diffId, tarSize, created, times },
       origin: { diffId, descriptor, source, repository, cached: { form } },
     };
   }

@@ -31,12 +31,13 @@ export function withInlineCache(
   const field = {
     version: CACHE_VERSION,
     layers: [...layers.values()].map(({ diffId, tarSize }) => ({ diffId, tarSize })),
-    records: records.map(({ key, parts, contentKey, diffId, created }) => ({
+    records: records.map(({ key, parts, contentKey, diffId, created, times }) => ({
       key,
       parts,
       ...(contentKey === undefined ? {} : { contentKey }),
       layer: at.get(diffId),
       created,
+      ...(times === undefined ? {} : { times }),
       used: 0,
     })),
     aliases,

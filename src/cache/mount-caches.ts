@@ -246,7 +246,7 @@ export class MountCaches implements MountContent {
         directory: session().makeDirectory('mount'),
         forms: form.compression === 'uncompressed' ? [] : [form],
         plain: form.compression === 'uncompressed',
-        clampMtime: undefined,
+        epoch: undefined,
       };
       const source = { upper: join(mount.place, 'data'), lowers: [] };
       const { diffId, tarSize, blobs } = await pool.run('packSnapshot', { ...source, output }, signal);

@@ -44,7 +44,7 @@ export class ContainerFiles {
 
   /** The changes as a layer of the store. `created` is RFC 3339. */
   pack(created: string): Promise<SettledLayer> {
-    return this.#access.packUpper({ ...this.#source, created, use: INTERNAL });
+    return this.#access.packing.packUpper({ ...this.#source, created, use: INTERNAL });
   }
 
   /** Runs `work` on the whole root filesystem. `choose` makes the snapshot driver, which keeps what it needs in a directory. */

@@ -20,6 +20,7 @@ const NO_BYTES: FileContent = { kind: 'bytes', bytes: Buffer.alloc(0) };
 const ROOT: Entry = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 };
 
 export class ArchiveTree implements FileTree {
+  readonly origin = 'source';
   readonly #nodes = new Map<string, Node>();
   readonly #names = new Map<string, Set<string>>();
   readonly #digests = new Map<string, Digest>();

@@ -41,8 +41,6 @@ export interface ContextPlaces {
   readonly store: string;
   readonly temporary: string;
   readonly clock: () => number;
-  /** Seconds since 1970 that every file's mtime shows as, for reproducible builds. */
-  readonly mtime: number | undefined;
   /** Brings a remote context to this machine, once a build. */
   readonly fetch: (url: string) => Promise<ContextPlace>;
 }
@@ -69,7 +67,6 @@ export function contextTrees(request: ContextRequest, places: ContextPlaces): Co
       filter,
       memory,
       clock: places.clock,
-      mtime: places.mtime,
     });
   };
   const open = async (name: string | undefined): Promise<FileTree> => {

@@ -50,8 +50,6 @@ export interface DirectoryTreeOptions {
   readonly filter?: IgnoreMatcher | undefined;
   readonly memory?: DigestMemory | undefined;
   readonly clock: () => number;
-  /** Seconds since 1970 that every mtime shows as: a clone's own times say when it was cloned. */
-  readonly mtime?: number | undefined;
 }
 
 /** Attributes of the host that say nothing about the file. */
@@ -59,6 +57,8 @@ const HOST_XATTRS =
   /^(?:security\.(?:selinux|ima|evm)|system\.|trusted\.|user\.overlay\.|user\.fuseoverlayfs\.)/;
 
 export class DirectoryTree implements FileTree {
+  /** A clone's own times say when it was cloned. */
+  readonly origin = 'build';
   readonly #root: string;
   readonly #options: DirectoryTreeOptions;
   /** Null for what is not there. */
@@ -150,7 +150,7 @@ export class DirectoryTree implements FileTree {
       mode: stats.mode & 0o7777,
       uid: 0,
       gid: 0,
-      mtime: this.#options.mtime ?? Math.floor(stats.mtimeMs / 1000),
+      mtime: Math.floor(stats.mtimeMs / 1000),
       size: type === 'file' ? stats.size : 0,
       xattrs: known === undefined || known.xattrs === '' ? undefined : xattrsIn(known),
     };

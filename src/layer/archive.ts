@@ -45,7 +45,8 @@ export function readArchive({
     member: (member) => {
       const entry = archiveEntry(member);
       const content = { kind: 'range', path, offset: start + member.offset, size: entry.size } as const;
-      items.push(entry.type === 'file' && entry.size > 0 ? { entry, content } : { entry });
+      const origin = 'source';
+      items.push(entry.type === 'file' && entry.size > 0 ? { entry, content, origin } : { entry, origin });
     },
     data: () => undefined,
     end: () => undefined,

@@ -4,6 +4,7 @@
  */
 import type { Digest } from '../image/descriptor.ts';
 import type { Entry } from './entry.ts';
+import type { OwnTime, TimeOrigin } from './layer-times.ts';
 
 /** Where the bytes of a regular file are. */
 export type FileContent =
@@ -30,4 +31,19 @@ export interface FileTree {
   digest(path: string): Digest;
   /** Same for all names of one file that has several; undefined for a file with one name. */
   linkIdentity?(path: string): string | undefined;
+  /** Where the times of its files come from, when that is one place. */
+  readonly origin?: TimeOrigin | undefined;
+  /** When a file was made, which its entry need not tell. */
+  ownTime?(path: string): OwnTime;
+}
+
+/** An entry of a tree with its own time, for a layer of which another epoch may be asked. */
+export function withOwnTime(
+  tree: FileTree,
+  path: string,
+  entry: Entry,
+): { readonly entry: Entry; readonly origin: TimeOrigin | undefined } {
+  const own = tree.ownTime?.(path);
+  if (own === undefined) return { entry, origin: tree.origin };
+  return { entry: own.time === entry.mtime ? entry : { ...entry, mtime: own.time }, origin: own.origin };
 }

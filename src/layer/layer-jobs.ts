@@ -7,6 +7,7 @@ import { type LayOutRequest, layOut } from './lay-out.ts';
 import type { LayerOutput } from './layer-writer.ts';
 import { packSnapshot, type SnapshotSource } from './pack-snapshot.ts';
 import { type PackItem, packTree } from './pack-tree.ts';
+import { type RetimeRequest, retimeLayer } from './retime.ts';
 import { type ScanRequest, scanLayer } from './scan.ts';
 import { type UnpackRequest, unpackLayer } from './unpack.ts';
 
@@ -17,6 +18,7 @@ export const LAYER_JOBS = {
   packSnapshot: ({ output, ...source }: SnapshotSource & { readonly output: LayerOutput }) =>
     packSnapshot(source, output),
   layOut: (request: LayOutRequest) => layOut(request),
+  retime: (request: RetimeRequest) => retimeLayer(request),
   unpack: (request: UnpackRequest) => unpackLayer(request),
   complete: async (request: CompleteRequest) => completeLayer(request),
   scan: (request: ScanRequest) => scanLayer(request),

@@ -10,6 +10,7 @@ import { type Compression, type DiffId, MEDIA_TYPE } from '../image/descriptor.t
 import { BackgroundFile } from './background-file.ts';
 import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
 import type { Entry, TocEntry } from './entry.ts';
+import { type PackedTimes, TimeKeeper, type TimeOrigin } from './layer-times.ts';
 import { BLOCK, encodeHeader, padding, writeHeader } from './tar-header.ts';
 import { saveToc } from './toc-file.ts';
 
@@ -21,8 +22,10 @@ export interface LayerOutput {
   readonly forms: readonly { readonly compression: Compression; readonly level: number | undefined }[];
   /** Whether the plain tar is written too. Default true. */
   readonly plain?: boolean;
-  /** Seconds since 1970: later mtimes are set to it. */
-  readonly clampMtime: number | undefined;
+  /** SOURCE_DATE_EPOCH, seconds since 1970: later times are set to it, and all that come from the build. */
+  readonly epoch: number | undefined;
+  /** Seconds since 1970: times from then on are the build's own. */
+  readonly began?: number | undefined;
 }
 
 export interface PackedLayer {
@@ -33,6 +36,7 @@ export interface PackedLayer {
   readonly blobs: readonly CompressedBlob[];
   /** File with the table of contents. */
   readonly tocPath: string;
+  readonly times: PackedTimes;
 }
 
 /** Bytes gathered before they are hashed, written and compressed. */
@@ -47,6 +51,7 @@ export class LayerWriter {
   readonly #hash: Hash = createHash('sha256');
   readonly #compressors: BlobCompressor[] = [];
   readonly #toc: TocEntry[] = [];
+  readonly #times: TimeKeeper;
   readonly #tarPath: string;
   #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   /** Buffers whose bytes are written. */
@@ -59,6 +64,7 @@ export class LayerWriter {
 
   constructor(output: LayerOutput) {
     this.#output = output;
+    this.#times = new TimeKeeper({ epoch: output.epoch, began: output.began });
     this.#tarPath = join(output.directory, 'layer.tar');
     this.#tar = output.plain === false ? undefined : new BackgroundFile(this.#tarPath);
     for (const { compression, level } of output.forms) {
@@ -69,16 +75,15 @@ export class LayerWriter {
   }
 
   /** Begins an entry; for a file, exactly `entry.size` bytes must follow by `data` or `readFrom`. */
-  begin(entry: Entry): void {
+  begin(entry: Entry, origin?: TimeOrigin): void {
     if (this.#lacking !== 0) throw new BugError(`an entry lacks ${this.#lacking} bytes before ${entry.path}`);
-    const { clampMtime } = this.#output;
-    const clamped =
-      clampMtime !== undefined && entry.mtime > clampMtime ? { ...entry, mtime: clampMtime } : entry;
-    if (this.#fill + BLOCK <= BUFFER_BYTES && writeHeader(clamped, this.#buffer, this.#fill))
+    const mtime = this.#times.give(entry.mtime, origin);
+    const timed = mtime === entry.mtime ? entry : { ...entry, mtime };
+    if (this.#fill + BLOCK <= BUFFER_BYTES && writeHeader(timed, this.#buffer, this.#fill))
       this.#filled(BLOCK);
-    else this.#bytes(encodeHeader(clamped));
+    else this.#bytes(encodeHeader(timed));
     const hasBody = entry.type === 'file' && entry.size > 0;
-    this.#toc.push(hasBody ? { ...clamped, offset: this.#size } : clamped);
+    this.#toc.push(hasBody ? { ...timed, offset: this.#size } : timed);
     if (hasBody) this.#lacking = entry.size;
   }
 
@@ -133,6 +138,7 @@ export class LayerWriter {
       tarSize: this.#size,
       blobs: [...(this.#tar === undefined ? [] : [tar]), ...compressed],
       tocPath,
+      times: this.#times.times(),
     };
   }
 

@@ -9,12 +9,15 @@ import type { Entry, LayerToc, TocEntry } from './entry.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
 import { hashContent } from './hash-content.ts';
 import { LayerIndex } from './layer-index.ts';
+import { type LayerTimes, type OwnTime, ownTime } from './layer-times.ts';
 import { resolvePath } from './resolve-path.ts';
 
 export interface TreeLayer {
   readonly toc: LayerToc;
   /** The uncompressed tar; undefined when only names and attributes will be asked for. */
   readonly tarPath: string | undefined;
+  /** Of a layer that kiln has packed. */
+  readonly times?: LayerTimes | undefined;
 }
 
 /** An entry, and the layer it comes from (-1 for a directory that no layer has an entry for). */
@@ -31,6 +34,7 @@ export class LayeredTree implements FileTree {
   readonly #floors = new Map<string, number>();
   readonly #digests = new Map<string, Digest>();
   readonly #subtrees = new Map<number, LayeredTree>();
+  readonly #numbers = new Map<number, ReadonlyMap<TocEntry, number>>();
 
   /** `layers`: lowest first. */
   constructor(layers: readonly TreeLayer[]) {
@@ -88,11 +92,31 @@ export class LayeredTree implements FileTree {
     return several ? `${layer}:${entry.path}` : undefined;
   }
 
+  ownTime(path: string): OwnTime {
+    const found = this.#find(path);
+    const { entry, layer } = found === undefined ? { entry: ROOT, layer: -1 } : this.#linked(found);
+    const time = entry.mtime;
+    const times = this.#layers[layer]?.times;
+    if (times === undefined) return { time, origin: 'source' };
+    const number = this.#numberOf(entry, layer);
+    const isSure = times.until === undefined && number !== undefined;
+    return isSure ? ownTime(times, number, time) : { time, origin: undefined };
+  }
+
   /** Number of the layer that holds a file's bytes; undefined for what has none. */
   layerOf(path: string): number | undefined {
     const found = this.#find(path);
     const file = found === undefined ? undefined : this.#linked(found);
     return file?.entry.type === 'file' && file.entry.size > 0 ? file.layer : undefined;
+  }
+
+  #numberOf(entry: TocEntry, layer: number): number | undefined {
+    let numbers = this.#numbers.get(layer);
+    if (numbers === undefined) {
+      numbers = new Map(this.#layers[layer]?.toc.entries.map((each, number) => [each, number]));
+      this.#numbers.set(layer, numbers);
+    }
+    return numbers.get(entry);
   }
 
   #file(path: string): Found {

@@ -6,6 +6,7 @@ import { diskError } from '../system/files.ts';
 import { ContentCopier } from './copy-content.ts';
 import type { Entry } from './entry.ts';
 import type { FileContent } from './file-tree.ts';
+import type { TimeOrigin } from './layer-times.ts';
 import { type LayerOutput, LayerWriter, type PackedLayer } from './layer-writer.ts';
 import { WHITEOUT_PREFIX } from './tar-header.ts';
 
@@ -13,6 +14,8 @@ import { WHITEOUT_PREFIX } from './tar-header.ts';
 export interface PackItem {
   readonly entry: Entry;
   readonly content?: FileContent | undefined;
+  /** Where its time comes from, when not from another layer. */
+  readonly origin?: TimeOrigin | undefined;
 }
 
 /**
@@ -23,9 +26,9 @@ export async function packTree(items: Iterable<PackItem>, output: LayerOutput): 
   const writer = new LayerWriter(output);
   const copier = new ContentCopier(writer);
   try {
-    for (const { entry, content } of items) {
+    for (const { entry, content, origin } of items) {
       refuseReservedName(entry.path);
-      writer.begin(entry);
+      writer.begin(entry, origin);
       const wait =
         content !== undefined && entry.type === 'file' && entry.size > 0
           ? copier.copy(content, {

@@ -1,16 +1,22 @@
 /**
- * What a step's result depends on, as named parts, and the key over them. A key never holds times (but the one that the
- * user fixed), paths of this machine, secrets, or settings that do not change the result. Names and order of the parts
- * are part of the format.
+ * What a step's result depends on, as named parts, and the key over them. A key never holds times, paths of this machine,
+ * secrets, or settings that do not change the result. Names and order of the parts are part of the format.
  */
 
 import { looksSecret } from '../dockerfile/secret-names.ts';
-import { type CacheKey, type Digest, digestOf, type KeyPart, type Platform } from '../image/descriptor.ts';
+import {
+  type CacheKey,
+  type DiffId,
+  type Digest,
+  digestOf,
+  type KeyPart,
+  type Platform,
+} from '../image/descriptor.ts';
 import { formatPlatform } from '../image/platform.ts';
 import type { PlannedMount, RunStep, TransferStep, WorkdirStep } from './step.ts';
 
 /** Raised whenever keys of older versions must no longer match. */
-const KEY_FORMAT = '2';
+const KEY_FORMAT = '3';
 
 /** Digest over parts in a form in which no two lists look alike. */
 export function keyOf(parts: readonly KeyPart[]): CacheKey {
@@ -38,17 +44,28 @@ interface Context {
   /** Key or content identity of what the step runs on; "" for a step that stands alone. */
   readonly parent: string;
   readonly platform: Platform;
-  /** SOURCE_DATE_EPOCH: the times in the layer that the step gives hang on it. */
-  readonly epoch: number | undefined;
 }
 
-function head(kind: string, { parent, platform, epoch }: Context): KeyPart[] {
+function head(kind: string, { parent, platform }: Context): KeyPart[] {
   return [
     ['format', KEY_FORMAT],
     ['kind', kind],
     ['parent', parent],
     ['platform', formatPlatform(platform)],
-    ...(epoch === undefined ? [] : [['epoch', String(epoch)] as const]),
+  ];
+}
+
+/** Parts of a layer that was given the times of another SOURCE_DATE_EPOCH: what it was made from, and the epoch. */
+export function retimedKeyParts(
+  { diffId, times }: { readonly diffId: DiffId; readonly times?: unknown },
+  epoch: number,
+): KeyPart[] {
+  return [
+    ['format', KEY_FORMAT],
+    ['kind', 'times'],
+    ['layer', diffId],
+    ['before', JSON.stringify(times)],
+    ['epoch', String(epoch)],
   ];
 }
 

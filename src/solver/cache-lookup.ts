@@ -19,11 +19,13 @@ import type { FileList } from '../store/file-lists.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import { findOnEqualStack } from './equal-stacks.ts';
 import { contentInputs, definitionInputs, standsAlone } from './key-inputs.ts';
-import { isWhole, localLayer } from './local-records.ts';
+import { isWhole, localLayer, recordedLayer } from './local-records.ts';
 import type { SourcedRecord } from './record-source.ts';
+import { DEFAULT_SHM_SIZE } from './run-settings.ts';
 import type { SolverContext, SolverOptions } from './solver-context.ts';
 import { type SettledLayer, type StageState, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
+import { serves } from './timed-layer.ts';
 
 /** A record without the layer, which a step that is yet to run has not. */
 export type UnfinishedRecord = Omit<CacheRecord, 'layer'>;
@@ -163,7 +165,7 @@ export async function remember(
   if (!context.options.remembers) return layer;
   await Promise.all(lists.map((list) => context.store.fileLists.put(list)));
   const below = (await settle(state.layers)).map(({ diffId }) => diffId);
-  for (const record of records) context.store.records.put({ ...record, below, layer: plain(layer) });
+  for (const record of records) context.store.records.put({ ...record, below, layer: recordedLayer(layer) });
   const last = records.at(-1);
   if (last !== undefined) context.store.shapes.add(shapeOf(last.parts), last.key);
   return layer;
@@ -179,12 +181,12 @@ interface Found {
 async function findRecord(context: SolverContext, key: CacheKey): Promise<Found | undefined> {
   const { store, options } = context;
   const local = store.records.get(key);
-  if (local !== undefined && isWhole(store, local)) {
+  if (local !== undefined && isWhole(store, local) && serves(context, local.layer)) {
     return { ...local, layer: localLayer(store, local), how: 'key' };
   }
   for (const source of options.recordSources) {
     const record = await source.get(key);
-    if (record === undefined || record.key !== key) continue;
+    if (record === undefined || record.key !== key || !serves(context, record.layer)) continue;
     const layer = layerOf(context, record);
     if (layer === undefined) continue;
     const { parts, contentKey, below } = record;
@@ -201,8 +203,8 @@ async function findRecord(context: SolverContext, key: CacheKey): Promise<Found 
 
 /** The layer of a record from elsewhere: as it is here, or to be fetched when something needs it. */
 function layerOf({ store }: SolverContext, { origin, ...record }: SourcedRecord): SettledLayer | undefined {
-  const { diffId, tarSize, created } = record.layer;
-  const layer = { diffId, tarSize, created };
+  const { diffId, tarSize, created, times } = record.layer;
+  const layer = { diffId, tarSize, created, times };
   if (isWhole(store, { ...record, layer })) return layer;
   if (origin === undefined) return undefined;
   return { ...layer, blob: origin.descriptor, form: origin.cached?.form, image: origin };
@@ -210,14 +212,9 @@ function layerOf({ store }: SolverContext, { origin, ...record }: SourcedRecord)
 
 /** Puts a record among the local ones: at once if its layer is here, else when it comes. */
 function keep(context: SolverContext, record: UnfinishedRecord, layer: SettledLayer): void {
-  const whole = { ...record, layer: plain(layer) };
+  const whole = { ...record, layer: recordedLayer(layer) };
   if (isWhole(context.store, whole)) context.store.records.put(whole);
   else context.options.borrowed.add(whole);
-}
-
-/** What a record keeps of a layer. */
-function plain({ diffId, tarSize, created, blob, form }: SettledLayer): CacheRecord['layer'] {
-  return { diffId, tarSize, created, ...(blob === undefined ? {} : { blob, form }) };
 }
 
 function partsOf(
@@ -225,9 +222,9 @@ function partsOf(
   { step, plan, state }: StepRequest,
   inputs: readonly KeyPart[],
 ): KeyPart[] {
-  const { epoch, settings } = options;
+  const { settings } = options;
   const parent = standsAlone(step) ? '' : state.key;
-  const context = { parent, platform: plan.platform, epoch };
+  const context = { parent, platform: plan.platform };
   switch (step.kind) {
     case 'run':
       return runKeyParts(step, { ...context, inputs, sandbox: sandboxParts(settings) });
@@ -238,10 +235,12 @@ function partsOf(
   }
 }
 
-/** What RUNs can see of the settings that they share, as BuildKit counts it: hosts and limits, never secrets. */
-function sandboxParts({ extraHosts, ulimits }: SolverOptions['settings']): KeyPart[] {
+/** What RUNs can see of the settings that they share, as BuildKit counts it: names of hosts and limits, never secrets. */
+function sandboxParts({ extraHosts, ulimits, shmSize }: SolverOptions['settings']): KeyPart[] {
+  const hosts = extraHosts.map(({ name }) => name);
   return [
-    ...(extraHosts.length === 0 ? [] : [['hosts', JSON.stringify(extraHosts)] as const]),
+    ...(hosts.length === 0 ? [] : [['hosts', JSON.stringify(hosts)] as const]),
     ...(ulimits.length === 0 ? [] : [['ulimits', JSON.stringify(ulimits)] as const]),
+    ...(shmSize === DEFAULT_SHM_SIZE ? [] : [['shm-size', String(shmSize)] as const]),
   ];
 }

@@ -4,18 +4,22 @@ import type { FileTree } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StageState } from './step-layer.ts';
+import { listMatches } from './step-sources.ts';
 
 /** Packs the whole context as one layer on nothing. */
 export async function executeContextBase(context: SolverContext, name: string): Promise<StageState> {
   const tree = await context.options.contextTree(name);
   const items: PackItem[] = [];
   collect(tree, '', items);
-  const packed = await context.access.packTree({
+  const packed = await context.access.packing.packTree({
     items,
-    created: context.timestamp(),
+    created: context.now(),
     use: { ofImage: true, isRead: true },
   });
-  return { layers: [{ settled: Promise.resolve(packed) }], key: packed.diffId };
+  const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
+  const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
+  const { digest } = listMatches([{ tree, path: '', name: '', entry: root, files }]);
+  return { layers: [{ settled: Promise.resolve(packed) }], key: digest };
 }
 
 function collect(tree: FileTree, directory: string, items: PackItem[]): void {
@@ -23,7 +27,8 @@ function collect(tree: FileTree, directory: string, items: PackItem[]): void {
     const path = directory === '' ? child : `${directory}/${child}`;
     const entry: Entry | undefined = tree.lstat(path);
     if (entry === undefined) continue;
-    items.push(entry.type === 'file' ? { entry, content: tree.content(path) } : { entry });
+    const { origin } = tree;
+    items.push(entry.type === 'file' ? { entry, content: tree.content(path), origin } : { entry, origin });
     if (entry.type === 'directory') collect(tree, path, items);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
-import type { FileContent, FileTree } from '../layer/file-tree.ts';
+import { type FileTree, withOwnTime } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { type ResolveOptions, resolvePath } from '../layer/resolve-path.ts';
 import { toText } from '../system/byte-path.ts';
@@ -53,7 +53,7 @@ export class DraftLayer {
     const existing = this.lstat(path);
     if (existing === undefined) {
       const entry: Entry = { path, type: 'directory', mode, ...owner, mtime, size: 0 };
-      this.#items.set(path, { entry });
+      this.#items.set(path, { entry, origin: 'build' });
     } else if (existing.type !== 'directory') {
       throw new BuildError(
         'COPY_NOT_A_DIRECTORY',
@@ -71,13 +71,27 @@ export class DraftLayer {
     this.ensureDirectory(path, made);
   }
 
+  /** What has a path, with its own time. */
+  #at(path: string): PackItem | undefined {
+    const placed = this.#items.get(path);
+    if (placed !== undefined) return placed;
+    const entry = this.#below.lstat(path);
+    return entry === undefined ? undefined : withOwnTime(this.#below, path, entry);
+  }
+
+  /** Gives a directory that is there another mode. */
+  setMode(path: string, mode: number): void {
+    const item = this.#at(path);
+    if (item !== undefined) this.place({ ...item, entry: { ...item.entry, mode } });
+  }
+
   /** Puts an entry in place of whatever has its path. Its parents must be there. */
-  place(entry: Entry, content?: FileContent): void {
+  place({ entry, content, origin }: PackItem): void {
     this.#touched.delete(entry.path);
     if (entry.type !== 'directory' && this.#items.get(entry.path)?.entry.type === 'directory') {
       this.#dropBelow(entry.path);
     }
-    this.#items.set(entry.path, content === undefined ? { entry } : { entry, content });
+    this.#items.set(entry.path, content === undefined ? { entry, origin } : { entry, content, origin });
   }
 
   /**
@@ -93,7 +107,8 @@ export class DraftLayer {
         owner: { uid: 0, gid: 0 },
         mtime: entry.mtime,
       });
-      this.place(entry, entry.type === 'file' ? this.#below.content(path) : undefined);
+      const content = entry.type === 'file' ? this.#below.content(path) : undefined;
+      this.place({ ...withOwnTime(this.#below, path, entry), content });
     }
     return true;
   }
@@ -111,7 +126,7 @@ export class DraftLayer {
     const all = [...this.#items.values()];
     for (const path of this.#touched) {
       const entry = this.#below.lstat(path);
-      if (entry !== undefined) all.push({ entry });
+      if (entry !== undefined) all.push(withOwnTime(this.#below, path, entry));
     }
     const keyed = all.map((item) => ({ item, key: item.entry.path.replaceAll('/', '\0') }));
     keyed.sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -9,6 +9,7 @@ import type { CacheRecord } from '../store/record-store.ts';
 import { isWhole } from './local-records.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StepLayer } from './step-layer.ts';
+import { serves } from './timed-layer.ts';
 
 /** The latest record of the same step on an equal stack. Waits for layers only when there is one to compare with. */
 export async function findOnEqualStack(
@@ -18,7 +19,7 @@ export async function findOnEqualStack(
   const { store } = context;
   for (const key of store.shapes.get(shapeOf(parts))) {
     const record = store.records.peek(key);
-    if (record === undefined || !isWhole(store, record)) continue;
+    if (record === undefined || !isWhole(store, record) || !serves(context, record.layer)) continue;
     if (await isEqual(context, record.below, layers)) return store.records.get(key);
   }
   return undefined;

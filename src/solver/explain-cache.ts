@@ -1,5 +1,6 @@
 /** --explain: what the cache said of each step, and for a miss what differs from the nearest recorded build. */
 import type { Digest } from '../image/descriptor.ts';
+import { hasTimesOf } from '../layer/layer-times.ts';
 import type { Plan } from '../plan/plan.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
 import type { StagePlan, Step } from '../plan/step.ts';
@@ -15,6 +16,7 @@ import { nearestRecord } from './nearest-record.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StepRequest } from './step-request.ts';
 import { placeName } from './step-sources.ts';
+import { serves } from './timed-layer.ts';
 
 const HIT_REASONS: Readonly<Record<HitKind, string>> = {
   key: 'the same step on the same steps',
@@ -28,7 +30,12 @@ async function explainLookUp(
   context: SolverContext,
   { request, found, plan }: { request: StepRequest; found: LookUpResult; plan: Plan },
 ): Promise<CacheAnswer> {
-  if (found.hit !== undefined) return { cache: 'hit', reason: HIT_REASONS[found.how ?? 'key'] };
+  if (found.hit !== undefined) {
+    const retimed = hasTimesOf(found.hit.times, context.options.epoch)
+      ? ''
+      : '; its times become SOURCE_DATE_EPOCH';
+    return { cache: 'hit', reason: `${HIT_REASONS[found.how ?? 'key']}${retimed}` };
+  }
   return { cache: 'miss', ...(await explainMiss(context, { request, found, plan })) };
 }
 
@@ -43,11 +50,10 @@ async function explainMiss(
       difference: { part: 'no-cache' },
     };
   }
-  const emptied = found.records.some(({ key }) => {
-    const record = store.records.peek(key);
-    return record !== undefined && !isWhole(store, record);
-  });
-  if (emptied) {
+  const known = found.records.flatMap(({ key }) => store.records.peek(key) ?? []);
+  const untimed = known.find((record) => isWhole(store, record) && !serves(context, record.layer));
+  if (untimed !== undefined) return timesLost(untimed, context.options.epoch);
+  if (known.some((record) => !isWhole(store, record))) {
     return {
       reason: 'it was built here, but its layer is no longer in the store (pruned)',
       difference: { part: 'layer' },
@@ -60,6 +66,22 @@ async function explainMiss(
       ? undefined
       : await keyDifference(nearest.parts, parts, wordsOf(context, { request, found, plan }));
   return difference ?? { reason: 'never built here', difference: { part: 'no-record' } };
+}
+
+/** Its times between the epoch it was made with, or the time it was made at, and the one of this build are not known. */
+function timesLost({ layer: { times } }: CacheRecord, epoch: number | undefined): Explained {
+  const [before, after] = [times?.epoch, epoch].map((each) =>
+    each === undefined ? undefined : String(each),
+  );
+  return {
+    reason: `it was built ${before === undefined ? 'without' : 'with an earlier'} SOURCE_DATE_EPOCH, and the times that its files would have with this one are not known`,
+    difference: {
+      part: 'option',
+      name: 'SOURCE_DATE_EPOCH',
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+    },
+  };
 }
 
 function* allRecords({ store, options }: SolverContext): Generator<CacheRecord> {

@@ -93,7 +93,7 @@ const WRITTEN: Readonly<Record<string, readonly [CacheDifference['part'], string
   network: ['option', 'the network'],
   hosts: ['option', '--add-host'],
   ulimits: ['option', '--ulimit'],
-  epoch: ['option', 'SOURCE_DATE_EPOCH'],
+  'shm-size': ['option', '--shm-size'],
   chown: ['option', '--chown'],
   chmod: ['option', '--chmod'],
   exclude: ['option', '--exclude'],

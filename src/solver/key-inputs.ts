@@ -6,7 +6,7 @@ import { needsLookup } from './owner.ts';
 import { remoteIdentity } from './remote-files.ts';
 import { listMountSource } from './run-mounts.ts';
 import type { SolverContext } from './solver-context.ts';
-import { chainsOf, settle } from './step-layer.ts';
+import { chainsOf, settleContent } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 import { listMatches, matchesOf } from './step-sources.ts';
 
@@ -93,5 +93,5 @@ async function mountIdentity(
   if (from.kind === 'stage' && mount.mount.type === 'bind') {
     return listMountSource(context, { step, mount, stageOf });
   }
-  return chainsOf(await settle((await stageOf(from)).layers)).at(-1);
+  return chainsOf(await settleContent((await stageOf(from)).layers)).at(-1);
 }

@@ -3,70 +3,33 @@
  * shared by everything after. The only part of the solver that moves layer bytes.
  */
 import { existsSync } from 'node:fs';
-import { BuildError } from '../errors.ts';
-import {
-  type ChainId,
-  type Compression,
-  chainId,
-  compressionOf,
-  type Descriptor,
-  type DiffId,
-} from '../image/descriptor.ts';
-import { formName } from '../image/layer-form.ts';
+import { BugError, BuildError } from '../errors.ts';
+import { type ChainId, chainId, compressionOf, type Descriptor, type DiffId } from '../image/descriptor.ts';
 import { type LayerFiles, mayBecome } from '../layer/compare-layers.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
 import type { LayerToc } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
-import type { LayerOutput, PackedLayer } from '../layer/layer-writer.ts';
+import type { LayerTimes } from '../layer/layer-times.ts';
 import { LayeredTree, type TreeLayer } from '../layer/layered-tree.ts';
-import type { SnapshotSource } from '../layer/pack-snapshot.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
 import type { Session, Store } from '../store/store.ts';
 import { layerFailure } from './cached-layer-error.ts';
+import { LayerPacking, type PackingOptions } from './layer-packing.ts';
 import type { LayerUse } from './layer-use.ts';
-import { localLayer } from './local-records.ts';
 import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
 import type { StepReporter } from './step-reporter.ts';
 
-/** A compressed form that outputs will want, made as the layer is packed. */
-export interface WantedForm {
-  readonly compression: Compression;
-  readonly level: number | undefined;
-}
-
-/** In which forms layers are packed. */
-export interface PackingForms {
-  /** Forms of the image's own layers. */
-  readonly image: readonly WantedForm[];
-  /** Forms of layers of other stages. */
-  readonly rest: readonly WantedForm[];
-  /** Outputs read the image's layers as plain tars, whatever forms there are. */
-  readonly plain: boolean;
-}
-
-export interface LayerAccessOptions {
+export interface LayerAccessOptions extends Omit<PackingOptions, 'directory'> {
   readonly store: Store;
   readonly pool: LayerPool;
-  /** Default: plain tars and nothing else. */
-  readonly forms?: PackingForms;
-  /** SOURCE_DATE_EPOCH: mtimes above are set to it. */
-  readonly epoch?: number | undefined;
   readonly signal: AbortSignal;
-  /** For packing: a step that has run is packed and recorded even when another one fails. Default `signal`. */
-  readonly packSignal?: AbortSignal;
-}
-
-const PLAIN: PackingForms = { image: [], rest: [], plain: true };
-
-interface PackRequest {
-  /** RFC 3339: when the step ran. */
-  readonly created: string;
-  readonly use: LayerUse;
 }
 
 export class LayerAccess {
+  /** How layers are made. */
+  readonly packing: LayerPacking;
   readonly #options: LayerAccessOptions;
   readonly #tars = new Map<DiffId, Promise<void>>();
   readonly #tocs = new Map<DiffId, LayerToc>();
@@ -74,13 +37,19 @@ export class LayerAccess {
   readonly #compared = new Map<string, Promise<boolean>>();
   readonly #trees = new WeakMap<readonly StepLayer[], Promise<LayeredTree>>();
   #session: Session | undefined;
+  #closed = false;
 
   constructor(options: LayerAccessOptions) {
     this.#options = options;
+    this.packing = new LayerPacking({
+      ...options,
+      directory: (purpose) => this.session.makeDirectory(purpose),
+    });
   }
 
   /** This process's scratch space, opened on first use. */
   get session(): Session {
+    if (this.#closed) throw new BugError('the scratch space is gone');
     this.#session ??= this.#options.store.openSession();
     return this.#session;
   }
@@ -92,49 +61,27 @@ export class LayerAccess {
 
   /** Removes the scratch space. */
   close(): void {
+    this.#closed = true;
     this.#session?.close();
     this.#session = undefined;
   }
 
-  /** Packs files of a COPY or ADD. */
-  async packTree({
-    items,
-    created,
-    use,
-  }: PackRequest & { readonly items: readonly PackItem[] }): Promise<SettledLayer> {
-    const { pool, signal, packSignal = signal } = this.#options;
-    return this.#keep(await pool.run('packTree', { items, output: this.#output(use) }, packSignal), created);
-  }
-
-  /** Packs the changes of a RUN and names its directory as the snapshot of the new stack. */
-  async packSnapshot({
-    directory,
-    lowers,
-    below,
-    created,
-    use,
-  }: PackRequest & {
-    readonly directory: string;
-    readonly lowers: readonly string[];
-    readonly below: readonly StepLayer[];
-  }): Promise<SettledLayer> {
-    const { store } = this.#options;
-    try {
-      const layer = await this.packUpper({ upper: directory, lowers, created, use });
-      const chain = chainsOf(await settle(below)).at(-1);
-      store.layers.nameSnapshot(directory, chainId(chain, layer.diffId));
-      return layer;
-    } catch (error) {
-      store.layers.dropSnapshot(directory);
-      throw error;
+  /** A layer that kiln has packed, with the times of this build's epoch. Throws as `ensureTar` does. */
+  async retime(
+    layer: SettledLayer,
+    { times, use }: { times: LayerTimes; use: LayerUse },
+  ): Promise<SettledLayer> {
+    const { diffId, created } = layer;
+    for (let again = false; ; again = true) {
+      await this.ensureTar(layer);
+      try {
+        return await this.packing.retime(this.#files(diffId), { times, created, use });
+      } catch (error) {
+        if (again || !isDamagedToc(error)) throw error;
+        this.#options.store.layers.dropToc(diffId);
+        this.#tars.delete(diffId);
+      }
     }
-  }
-
-  /** Packs an upper directory that is not the store's to keep, such as a container's. */
-  async packUpper({ created, use, ...source }: PackRequest & SnapshotSource): Promise<SettledLayer> {
-    const { pool, signal, packSignal = signal } = this.#options;
-    const request = { ...source, output: this.#output(use) };
-    return this.#keep(await pool.run('packSnapshot', request, packSignal), created);
   }
 
   /** Files of a tree as a directory that lasts as long as this process. */
@@ -221,7 +168,7 @@ export class LayerAccess {
       if (isDamagedToc(error)) return false;
       throw error;
     }
-    const { diffId: after } = await now.settled;
+    const { diffId: after } = now.original ?? (await now.settled);
     if (before === after) return true;
     if (!isHere(before) || !isHere(after)) return false;
     const pair = `${before} ${after}`;
@@ -333,18 +280,18 @@ export class LayerAccess {
 
   async #treeLayer(layer: SettledLayer): Promise<TreeLayer> {
     const { store } = this.#options;
-    const { diffId } = layer;
+    const { diffId, times } = layer;
     const tarPath = store.blobs.path(diffId);
     await this.ensureToc(layer);
     try {
-      return { toc: this.#toc(diffId), tarPath };
+      return { toc: this.#toc(diffId), tarPath, times };
     } catch (error) {
       if (!isDamagedToc(error)) throw error;
       // Made again from the layer: what is derived is never a reason to fail.
       store.layers.dropToc(diffId);
       this.#tars.delete(diffId);
       await this.ensureTar(layer);
-      return { toc: this.#toc(diffId), tarPath };
+      return { toc: this.#toc(diffId), tarPath, times };
     }
   }
 
@@ -365,30 +312,6 @@ export class LayerAccess {
     const { blobs, layers } = this.#options.store;
     const known = layers.variants(diffId).map(({ descriptor }) => descriptor);
     return known.find(({ digest, size }) => blobs.size(digest) === size && blobs.claim(digest));
-  }
-
-  #output({ ofImage, isRead }: LayerUse): LayerOutput {
-    const { forms: wanted = PLAIN, epoch } = this.#options;
-    const forms = ofImage ? wanted.image : wanted.rest;
-    const plain = isRead || !ofImage || wanted.plain || forms.length === 0;
-    return { directory: this.session.makeDirectory('pack'), forms, plain, clampMtime: epoch };
-  }
-
-  #keep(packed: PackedLayer, created: string): SettledLayer {
-    const { store } = this.#options;
-    const { diffId, tarSize, blobs } = packed;
-    const descriptors = blobs.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
-    for (const [index, blob] of blobs.entries()) {
-      store.blobs.adopt(blob.path, blob.digest);
-      const descriptor = descriptors[index];
-      if (blob.compression === 'uncompressed' || descriptor === undefined) continue;
-      store.layers.recordVariant(diffId, formName(blob), descriptor);
-    }
-    store.layers.adoptToc(packed.tocPath, diffId);
-    const layer = { diffId, tarSize, created };
-    const [first] = blobs;
-    if (first === undefined || first.compression === 'uncompressed') return layer;
-    return localLayer(store, { layer: { ...layer, blob: descriptors[0], form: formName(first) } });
   }
 }
 

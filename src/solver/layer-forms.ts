@@ -3,7 +3,8 @@ import type { Descriptor } from '../image/descriptor.ts';
 import { formName } from '../image/layer-form.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
 import type { Store } from '../store/store.ts';
-import type { LayerAccess, WantedForm } from './layer-access.ts';
+import type { LayerAccess } from './layer-access.ts';
+import type { WantedForm } from './layer-packing.ts';
 import type { SettledLayer } from './step-layer.ts';
 
 export interface Form extends WantedForm {

@@ -26,3 +26,15 @@ export function localLayer(store: Store, { layer }: Pick<CacheRecord, 'layer'>):
   const source = new LayoutSource(store.root);
   return { ...layer, image: { diffId, descriptor: blob, source, cached: { form } } };
 }
+
+/** What a record keeps of a layer. */
+export function recordedLayer({
+  diffId,
+  tarSize,
+  created,
+  blob,
+  form,
+  times,
+}: SettledLayer): CacheRecord['layer'] {
+  return { diffId, tarSize, created, times, ...(blob === undefined ? {} : { blob, form }) };
+}

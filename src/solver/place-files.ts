@@ -5,6 +5,8 @@
  */
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
+import { withOwnTime } from '../layer/file-tree.ts';
+import type { TimeOrigin } from '../layer/layer-times.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import type { ModeChange } from './chmod.ts';
@@ -64,10 +66,11 @@ export function placeMatch(draft: DraftLayer, match: SourceMatch, placement: Pla
   const directory = match.entry.type === 'directory';
   const target = targetOf(draft, placement, { name: match.name, directory });
   const links = new Map<string, string>();
-  for (const { path, relative, entry } of match.files) {
+  for (const { path, relative, entry: found } of match.files) {
+    const { entry, origin } = withOwnTime(match.tree, path, found);
     const destination = join(target, relative);
     if (entry.type === 'directory') {
-      placeDirectory(draft, { entry, destination, top: relative === '' }, placement);
+      placeDirectory(draft, { entry, destination, origin, top: relative === '' }, placement);
       continue;
     }
     const identity = match.tree.linkIdentity?.(path);
@@ -75,11 +78,12 @@ export function placeMatch(draft: DraftLayer, match: SourceMatch, placement: Pla
     const placed = attributed({ ...entry, path: destination }, placement);
     refuseDirectory(draft, destination);
     if (first !== undefined) {
-      draft.place({ ...placed, type: 'hardlink', linkTarget: first, size: 0 });
+      draft.place({ entry: { ...placed, type: 'hardlink', linkTarget: first, size: 0 }, origin });
       continue;
     }
     if (identity !== undefined) links.set(identity, destination);
-    draft.place(placed, entry.type === 'file' ? match.tree.content(path) : undefined);
+    const content = entry.type === 'file' ? match.tree.content(path) : undefined;
+    draft.place({ entry: placed, content, origin });
   }
 }
 
@@ -91,7 +95,8 @@ export function placeFile(
 ): void {
   const destination = targetOf(draft, placement, { name: toByteString(item.name), directory: false });
   refuseDirectory(draft, destination);
-  draft.place(attributed({ ...item.entry, path: destination }, placement), item.content);
+  const { content, origin } = item;
+  draft.place({ entry: attributed({ ...item.entry, path: destination }, placement), content, origin });
 }
 
 /**
@@ -104,7 +109,7 @@ export function placeArchive(draft: DraftLayer, items: readonly PackItem[], plac
   draft.ensureDirectory(top, { owner: placement.owner ?? ROOT, mtime: placement.mtime });
   const place = (name: string, followLast: boolean): string =>
     draft.resolve(name, { followLast, within: top });
-  for (const { entry, content } of items) {
+  for (const { entry, content, origin } of items) {
     // "./" names the destination, which keeps its own attributes (as in moby's archive.Unpack).
     if (entry.path === '') continue;
     // A directory goes through a symlink to one ("lib/" where lib is usr/lib); anything else replaces the symlink.
@@ -119,13 +124,19 @@ export function placeArchive(draft: DraftLayer, items: readonly PackItem[], plac
       );
     }
     const moved: Entry = { ...entry, path: destination, ...(linkTarget === undefined ? {} : { linkTarget }) };
-    draft.place(placement.owner === undefined ? moved : { ...moved, ...placement.owner }, content);
+    const owned = placement.owner === undefined ? moved : { ...moved, ...placement.owner };
+    draft.place({ entry: owned, content, origin });
   }
 }
 
 function placeDirectory(
   draft: DraftLayer,
-  { entry, destination, top }: { entry: Entry; destination: string; top: boolean },
+  {
+    entry,
+    destination,
+    top,
+    origin,
+  }: { entry: Entry; destination: string; top: boolean; origin: TimeOrigin | undefined },
   placement: Placement,
 ): void {
   const existing = destination === '' ? undefined : draft.lstat(destination);
@@ -140,12 +151,8 @@ function placeDirectory(
     draft.ensureDirectory(destination, madeBy(placement));
     return;
   }
-  const merged = existing !== undefined && placement.parents;
-  draft.place(
-    merged
-      ? { ...existing, path: destination, mode: entry.mode }
-      : attributed({ ...entry, path: destination }, placement),
-  );
+  if (existing !== undefined && placement.parents) draft.setMode(destination, entry.mode);
+  else draft.place({ entry: attributed({ ...entry, path: destination }, placement), origin });
 }
 
 function attributed(entry: Entry, { owner, chmod }: Placement): Entry {

@@ -6,7 +6,7 @@ import type { CacheKey, Digest } from '../image/descriptor.ts';
 import type { Step } from '../plan/step.ts';
 import type { CacheRecord } from '../store/record-store.ts';
 import type { ImageLayer } from './image-resolver.ts';
-import type { SettledLayer } from './step-layer.ts';
+import type { StepLayer } from './step-layer.ts';
 
 /** A record that another machine made, with where its layer's bytes are. */
 export interface SourcedRecord extends CacheRecord {
@@ -33,5 +33,6 @@ export interface SolvedStep {
   readonly cached: boolean;
   /** What the cache has, or will have once the layer is there, for the step's keys; without their layers. */
   readonly records: readonly Omit<CacheRecord, 'layer'>[];
-  readonly layer: Promise<SettledLayer>;
+  /** As the cache has it while it is idle; ask at the end. */
+  readonly layer: StepLayer;
 }

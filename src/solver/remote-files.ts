@@ -45,7 +45,7 @@ export function fetchRemote(context: SolverContext, { step, source }: RemoteRequ
       return fileMatch(toByteString(source.filename), file, context.store.blobs.path(file.digest));
     }
     const { directory } = await remote.checkout(gitRefOf(source.url, step));
-    const tree = new DirectoryTree(toByteString(directory), { clock, mtime: context.options.epoch });
+    const tree = new DirectoryTree(toByteString(directory), { clock });
     const [match] = selectSource(tree, '/', {
       place: 'the repository',
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
@@ -73,6 +73,7 @@ function fileMatch(name: string, { digest, size, modified = 0 }: RemoteFile, blo
     list: (path) => (path === '' ? [name] : []),
     content: () => ({ kind: 'file', path: toByteString(blob) }),
     digest: () => digest,
+    origin: 'source',
   };
   return { tree, path: name, name, entry, files: [{ path: name, relative: '', entry }] };
 }

@@ -5,6 +5,7 @@ import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
 import type { FileTree } from '../layer/file-tree.ts';
+import { earliest, type LayerTimes } from '../layer/layer-times.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
 import type { PlannedMount, RunStep } from '../plan/step.ts';
@@ -15,7 +16,7 @@ import { relayAgent } from './agent-relay.ts';
 import { openCacheMount } from './cache-mounts.ts';
 import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
-import { chainsOf, settle } from './step-layer.ts';
+import { chainsOf, settle, settleContent } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 import { ensureBytes, listMatches, placeName, type StageOf, treeOf } from './step-sources.ts';
 
@@ -23,6 +24,8 @@ export interface PreparedMounts {
   readonly mounts: readonly SandboxMount[];
   /** NAME=value for the process; never recorded. */
   readonly env: readonly string[];
+  /** Of the layers that mounts show: times of their files may end up in what the step makes. */
+  readonly times: readonly (LayerTimes | undefined)[];
   release(): Promise<void>;
 }
 
@@ -37,6 +40,7 @@ interface MountRequest extends StepRequest {
 interface Prepared {
   readonly mount?: SandboxMount;
   readonly env?: string;
+  readonly times?: PreparedMounts['times'];
   readonly release?: () => Promise<void>;
 }
 
@@ -59,6 +63,7 @@ export async function prepareMounts(context: SolverContext, request: MountReques
     // What is mounted below another mount comes after it, in whatever order the Dockerfile names them.
     mounts: done.flatMap(({ mount }) => mount ?? []).sort(byDestination),
     env: done.flatMap(({ env }) => env ?? []),
+    times: done.flatMap(({ times }) => times ?? []),
     release,
   };
 }
@@ -182,7 +187,7 @@ async function seedIdentity(context: SolverContext, { step, planned, stageOf }: 
   if (from === undefined) return '';
   if (from === 'context' || from.kind === 'context')
     return (await listMountSource(context, { step, mount: planned, stageOf })).digest;
-  return chainsOf(await settle((await stageOf(from)).layers)).at(-1) ?? 'scratch';
+  return chainsOf(await settleContent((await stageOf(from)).layers)).at(-1) ?? 'scratch';
 }
 
 /** A bind mount shows a copy-on-write view: what the step writes there is gone after it. */
@@ -190,7 +195,7 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   const { planned, stageOf, execution, step } = request;
   const { mount, from, target } = planned;
   if (mount.type !== 'bind' || from === undefined) throw new BuildError('RUN_MOUNT', 'not a bind mount');
-  const { lowers, source } = await boundSource(context, { step, mount: planned, stageOf });
+  const { lowers, source, times } = await boundSource(context, { step, mount: planned, stageOf });
   const mounted = await execution.snapshotter.prepare(context.access.session.makeDirectory('bind'), lowers);
   const path = source === '' ? mounted.rootfs : `${mounted.rootfs}/${toText(source)}`;
   if (!existsSync(path)) {
@@ -202,6 +207,7 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
   }
   return {
     mount: { type: 'bind', source: path, destination: target ?? '/', readonly: mount.readOnly },
+    times,
     release: () => mounted.discard(),
   };
 }
@@ -210,17 +216,20 @@ async function bindMount(context: SolverContext, request: OneMount): Promise<Pre
 async function boundSource(
   context: SolverContext,
   request: MountSource,
-): Promise<{ lowers: readonly string[]; source: string }> {
+): Promise<{ lowers: readonly string[]; source: string; times: PreparedMounts['times'] }> {
   const { mount: planned, stageOf } = request;
   const { from } = planned;
   if (from !== undefined && from !== 'context' && from.kind !== 'context') {
     const { layers } = await stageOf(from);
     const tree = await context.access.tree(layers, { contents: false });
     const source = resolvePath(tree, sourceOf(planned), { followLast: true });
-    return { lowers: await context.access.directories(layers), source };
+    const times = (await settle(layers)).map((layer) => layer.times);
+    return { lowers: await context.access.directories(layers), source, times };
   }
   const { items, top } = await mountItems(context, request);
-  return { lowers: [await laidOut(context, { ...request, items, top })], source: top };
+  const ours = items.flatMap(({ entry, origin }) => (origin === 'build' ? [entry.mtime] : []));
+  const times = { epoch: context.options.epoch, since: earliest(ours) };
+  return { lowers: [await laidOut(context, { ...request, items, top })], source: top, times: [times] };
 }
 
 /** Directories with what mounts show of a tree, by where that begins. */
@@ -274,10 +283,13 @@ async function mountItems(
     });
   }
   const items: PackItem[] = [];
+  const { origin } = tree;
+  const epoch = origin === 'build' ? context.options.epoch : undefined;
   const add = (path: string): void => {
-    const entry = tree.lstat(path);
-    if (entry === undefined || path === '') return;
-    items.push(entry.type === 'file' ? { entry, content: tree.content(path) } : { entry });
+    const found = tree.lstat(path);
+    if (found === undefined || path === '') return;
+    const entry = epoch === undefined ? found : { ...found, mtime: epoch };
+    items.push(entry.type === 'file' ? { entry, content: tree.content(path), origin } : { entry, origin });
   };
   for (let slash = top.indexOf('/'); slash > 0; slash = top.indexOf('/', slash + 1)) add(top.slice(0, slash));
   const descend = (path: string): void => {

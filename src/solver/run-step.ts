@@ -5,7 +5,7 @@ import { linesOf } from '../progress/step-output.ts';
 import { hostTree } from './host-tree.ts';
 import type { LayerUse } from './layer-use.ts';
 import { homeOf, resolveUser } from './owner.ts';
-import { prepareMounts } from './run-mounts.ts';
+import { type PreparedMounts, prepareMounts } from './run-mounts.ts';
 import { prepareWorkdir } from './run-workdir.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import type { StepLayer } from './step-layer.ts';
@@ -33,18 +33,20 @@ export async function executeRun(context: SolverContext, request: RunRequest): P
   const lowers = await access.directories(request.state.layers, request.reporter);
   const scratch = access.session.makeDirectory('run');
   const mounted = await execution.snapshotter.prepare(access.session.makeDirectory('snapshot'), lowers);
+  let seen: PreparedMounts['times'];
   try {
-    await runIn(context, { ...request, execution, rootfs: mounted.rootfs, scratch });
+    seen = await runIn(context, { ...request, execution, rootfs: mounted.rootfs, scratch });
   } catch (error) {
     await mounted.discard();
     throw error instanceof BuildError ? error.at(request.step.location) : error;
   }
   const directory = context.store.layers.adoptSnapshot(await mounted.commit());
-  const settled = access.packSnapshot({
+  const settled = access.packing.packSnapshot({
     directory,
     lowers,
     below: request.state.layers,
-    created: context.timestamp(),
+    seen,
+    created: context.now(),
     use: request.use,
   });
   return { settled, directory };
@@ -58,6 +60,7 @@ function refuseForeign(context: SolverContext, { step, plan }: RunRequest): void
   }
 }
 
+/** Runs the process; says whose times its mounts showed. */
 async function runIn(
   context: SolverContext,
   request: RunRequest & {
@@ -65,7 +68,7 @@ async function runIn(
     readonly rootfs: string;
     readonly scratch: string;
   },
-): Promise<void> {
+): Promise<PreparedMounts['times']> {
   const { step, execution, rootfs, scratch, reporter } = request;
   const { settings, sandbox } = execution;
   const tree = hostTree(rootfs);
@@ -98,6 +101,7 @@ async function runIn(
     await mounts.release();
   }
   if (exitCode !== 0) throw failed(step, exitCode, output.tail());
+  return mounts.times;
 }
 
 function failed(step: RunStep, exitCode: number, output: readonly string[]): BuildError {

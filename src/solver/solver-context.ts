@@ -37,7 +37,7 @@ export interface SolverOptions {
   readonly epoch: number | undefined;
   readonly jobs: number;
   /** What the user set for all RUNs. */
-  readonly settings: Pick<RunSettings, 'extraHosts' | 'ulimits'>;
+  readonly settings: Pick<RunSettings, 'extraHosts' | 'ulimits' | 'shmSize'>;
   /** Say for every step what the cache said, and why. */
   readonly explain: boolean;
   /** Results of steps are recorded in the cache. */
@@ -93,8 +93,13 @@ export class SolverContext {
 
   /** RFC 3339 time for config and history: now, or the epoch the user fixed. */
   timestamp(): string {
-    const { epoch, clock } = this.options;
-    return new Date(epoch === undefined ? clock() : epoch * 1000).toISOString().replace(/\.000Z$/, 'Z');
+    const { epoch } = this.options;
+    return epoch === undefined ? this.now() : rfc3339(epoch * 1000);
+  }
+
+  /** RFC 3339 time for records. */
+  now(): string {
+    return rfc3339(this.options.clock());
   }
 
   /** Seconds for the mtime of files that kiln itself makes. */
@@ -151,4 +156,8 @@ export class SolverContext {
       }
     });
   }
+}
+
+function rfc3339(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(/\.000Z$/, 'Z');
 }

@@ -17,6 +17,7 @@ import { StageDemand } from './stage-demand.ts';
 import { executeStep, imageState } from './stage-steps.ts';
 import { type SettledLayer, type StageState, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
+import { timedLayer } from './timed-layer.ts';
 
 /** A finished stage: its layers, and per step when it was made. */
 export interface SolvedStage {
@@ -56,7 +57,10 @@ export class Solver {
       () => this.#demand.end(),
     );
     await settleOrStop(running, this.#context.stop);
-    const layers = await settle((await state).layers);
+    const { layers: stack } = await state;
+    // A failure of one does not end the build before the others have ended.
+    await Promise.allSettled(stack.map((layer) => layer.settled));
+    const layers = await settle(stack);
     return { plan: target, layers, baseLayers: layers.length - countSteps(this.#plan, target) };
   }
 
@@ -103,10 +107,10 @@ export class Solver {
       }
       const solved = { step, stage: plan.stage.index, records: found.records };
       if (found.hit !== undefined) {
-        const settled = Promise.resolve(found.hit);
+        const layer = timedLayer(this.#context, found.hit, layerUse(this.#plan, { stage: plan, number }));
         this.#context.reportCached(label);
-        this.#context.options.onStep?.({ ...solved, cached: true, layer: settled });
-        state = { layers: [...state.layers, { settled }], key: found.key };
+        this.#context.options.onStep?.({ ...solved, cached: true, layer });
+        state = { layers: [...state.layers, layer], key: found.key };
         continue;
       }
       const use = layerUse(this.#plan, { stage: plan, number });
@@ -118,11 +122,9 @@ export class Solver {
       );
       // A failure surfaces where the stage is waited for; until then it must not count as unhandled.
       settled.catch(() => undefined);
-      this.#context.options.onStep?.({ ...solved, cached: false, layer: settled });
-      state = {
-        layers: [...state.layers, { ...layer, settled }],
-        key: found.key,
-      };
+      const made = { ...layer, settled };
+      this.#context.options.onStep?.({ ...solved, cached: false, layer: made });
+      state = { layers: [...state.layers, made], key: found.key };
     }
     return state;
   }
@@ -219,7 +221,8 @@ async function settleOrStop(
   let failure: unknown;
   const guarded = work.map((state) =>
     state
-      .then(({ layers }) => settle(layers))
+      // Layers that nobody needs with the times of this build stay as the cache has them.
+      .then(({ layers }) => settle(layers.filter(({ idle }) => idle !== true)))
       .catch((error: unknown) => {
         if (failed) return;
         failed = true;

@@ -23,11 +23,11 @@ export async function squash(
   if (own.length < 2) return { config, layers };
   const below = layers.slice(0, baseLayers);
   const items = difference(await treeOf(context, below), await treeOf(context, layers));
-  const created = own.at(-1)?.created ?? context.timestamp();
+  const created = own.at(-1)?.created ?? context.now();
   const added =
     items.length === 0
       ? []
-      : [await context.access.packTree({ items, created, use: { ofImage: true, isRead: false } })];
+      : [await context.access.packing.packTree({ items, created, use: { ofImage: true, isRead: false } })];
   const squashed = [...below, ...added];
   return {
     layers: squashed,

@@ -14,7 +14,12 @@ export interface SettledLayer extends CachedLayer {
 
 /** A layer on a stack; its directory may be there before its DiffID is known. */
 export interface StepLayer {
+  /** With the times of the build. A layer that has others is given them when somebody first asks for this. */
   readonly settled: Promise<SettledLayer>;
+  /** Such a layer as the cache has it. */
+  readonly original?: SettledLayer | undefined;
+  /** True while a layer is as the cache has it, and nobody has asked for more. */
+  readonly idle?: boolean;
   /** Absolute path of the snapshot directory, when this process made it. */
   readonly directory?: string | undefined;
 }
@@ -30,6 +35,18 @@ export interface StageState {
 /** Waits for every layer of a stack. */
 export function settle(layers: readonly StepLayer[]): Promise<SettledLayer[]> {
   return Promise.all(layers.map(({ settled }) => settled));
+}
+
+/** Layers by what they hold, for what times do not matter to. */
+export function settleContent(layers: readonly StepLayer[]): Promise<SettledLayer[]> {
+  return Promise.all(layers.map((layer) => layer.original ?? layer.settled));
+}
+
+/** A layer without asking for more than has been asked for already. */
+export function asItIs(layer: StepLayer): Promise<SettledLayer> {
+  return layer.idle === true && layer.original !== undefined
+    ? Promise.resolve(layer.original)
+    : layer.settled;
 }
 
 /** ChainIDs of a stack, lowest first. */

@@ -2,7 +2,7 @@
 import { BuildError } from '../errors.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
-import type { TransferSource, TransferStep, WorkdirStep } from '../plan/step.ts';
+import { inputsOf, type TransferSource, type TransferStep, type WorkdirStep } from '../plan/step.ts';
 import { toByteString } from '../system/byte-path.ts';
 import { openArchive } from './archive-source.ts';
 import { parseChmod } from './chmod.ts';
@@ -31,7 +31,7 @@ export async function executeTransfer(context: SolverContext, request: Transfer)
   const { step } = request;
   try {
     const draft = await fill(context, request);
-    return await pack(context, draft, request.use);
+    return await pack(context, draft, { use: request.use, from: await readBy(request) });
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
   }
@@ -50,7 +50,7 @@ export async function executeWorkdir(
       owner,
       mtime: context.mtime(),
     });
-    return await pack(context, draft, use);
+    return await pack(context, draft, { use, from: state.layers });
   } catch (error) {
     throw error instanceof BuildError ? error.at(step.location) : error;
   }
@@ -99,7 +99,8 @@ async function placeSource(context: SolverContext, request: SourceRequest): Prom
       const bytes = Buffer.from(source.content, 'utf8');
       const entry = { path: '', type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: placement.mtime } as const;
       const content = { kind: 'bytes', bytes } as const;
-      placeFile(draft, { name: source.name, entry: { ...entry, size: bytes.length }, content }, placement);
+      const file = { entry: { ...entry, size: bytes.length }, content, origin: 'build' } as const;
+      placeFile(draft, { name: source.name, ...file }, placement);
       return;
     }
     case 'tree':
@@ -140,12 +141,20 @@ async function placeRemote(
   placeMatch(draft, match, placement);
 }
 
-async function pack(context: SolverContext, draft: DraftLayer, use: LayerUse): Promise<StepLayer> {
-  const settled = context.access.packTree({
-    items: draft.items(),
-    created: context.timestamp(),
-    use,
-  });
+/** Layers whose files, or directories, may be in the step's own. */
+async function readBy({ step, state, stageOf }: Transfer): Promise<readonly StepLayer[]> {
+  const sources = await Promise.all(
+    inputsOf(step).map(async (input) => (input.kind === 'context' ? [] : (await stageOf(input)).layers)),
+  );
+  return [...(step.link ? [] : state.layers), ...sources.flat()];
+}
+
+async function pack(
+  context: SolverContext,
+  draft: DraftLayer,
+  how: { readonly use: LayerUse; readonly from: readonly StepLayer[] },
+): Promise<StepLayer> {
+  const settled = context.access.packing.packTree({ items: draft.items(), created: context.now(), ...how });
   // COPY is done when its layer is: a failure to read a source belongs to this step.
   await settled;
   return { settled };

@@ -11,6 +11,7 @@ import {
   isDigest,
   type KeyPart,
 } from '../image/descriptor.ts';
+import type { LayerTimes } from '../layer/layer-times.ts';
 import { makeDirectories, touch, writeFileAtomic } from '../system/files.ts';
 
 /** The result of a step. */
@@ -24,6 +25,8 @@ export interface CachedLayer {
   readonly blob?: Descriptor | undefined;
   /** The form of that blob, such as "gzip-6", where it is known. */
   readonly form?: string | undefined;
+  /** Where its times come from; without it, the layer can be given no others. */
+  readonly times?: LayerTimes | undefined;
 }
 
 export interface CacheRecord {

@@ -55,7 +55,20 @@ describe('the document of a cache', () => {
     const list = { mediaType: 'application/vnd.kiln.cache.files.v1+zstd', digest: digestOf('z'), size: 3 };
     const { key, parts } = record('copied');
     const aliases = [{ key, parts, contentKey: digestOf('by content'), used: NOW }];
-    const good = { ...content(['one', 'two']), lists: new Map([[digestOf('list'), list]]), aliases };
+    const times = {
+      epoch: NOW,
+      told: [
+        [0, 3, null],
+        [5, 1, -7],
+      ] as const,
+      until: NOW + 1,
+      since: 4,
+    };
+    const timed = {
+      ...content(['one', 'two']),
+      records: [record('one', NOW, { times: {} }), record('two', NOW, { times })],
+    };
+    const good = { ...timed, lists: new Map([[digestOf('list'), list]]), aliases };
     const read = decodeCache(encodeCache(good), blobsOf(good));
     expect(read).toEqual({ ...good, refused: [] });
   });
@@ -82,6 +95,16 @@ describe('the document of a cache', () => {
       'the layer is a name',
       (json: Spoilt) => set(json.records[1], 'layer', '__proto__'),
       'its layer is missing',
+    ],
+    [
+      'a time of its layer is none',
+      (json: Spoilt) => set(json.records[1], 'times', { epoch: '5' }),
+      'a time of its layer',
+    ],
+    [
+      'its times are no list',
+      (json: Spoilt) => set(json.records[1], 'times', { told: [[1]] }),
+      'its times are no',
     ],
     ['the time is none', (json: Spoilt) => set(json.records[1], 'created', 'now'), 'its time is none'],
     [

@@ -133,7 +133,7 @@ test('a file that is replaced between the look and the reading, or before it is 
   const output = (name: string) => ({
     directory: mkdtempSync(join(place.directory, name)),
     forms: [],
-    clampMtime: undefined,
+    epoch: undefined,
   });
   // One more name moves the ctime alone: the file is the same.
   linkSync(place.path('f'), place.path('twin'));

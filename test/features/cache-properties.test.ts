@@ -161,7 +161,7 @@ test('what a step cannot see never busts it; an ARG that a RUN sees and a byte t
     'two/3': true,
     'two/4': true,
   });
-  for (const flag of ['--add-host=h:1.2.3.4', '--ulimit=nofile=100']) {
+  for (const flag of ['--add-host=h:1.2.3.4', '--ulimit=nofile=100', '--shm-size=65m']) {
     const found = await steps(work, CONTEXT, { args: [flag] });
     expect([found['one/2'], found['two/2'], found['two/3']], flag).toEqual([false, true, false]);
   }
@@ -178,6 +178,41 @@ test('what a step cannot see never busts it; an ARG that a RUN sees and a byte t
   }
   work.write('e/g', 'nobody copies this');
   expect(Object.values(await steps(work, CONTEXT))).not.toContain(false);
+});
+
+test('what RUNs share: names of hosts, limits, and the size of /dev/shm; neither addresses nor what is so anyway', async () => {
+  const work = clone();
+  const ran = async (...args: string[]): Promise<readonly boolean[]> => {
+    const found = await steps(work, CONTEXT, { args });
+    expect([found['one/3'], found['two/2']], String(args)).not.toContain(false);
+    return [found['one/2'] === false, found['two/3'] === false];
+  };
+  await steps(work, CONTEXT);
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('h', 'i.j'), { maxLength: 2 }),
+      fc.constantFrom('64m', '65536k', '67108864', '100m', '0.2g'),
+      fc.ipV4(),
+      async (hosts, size, address) => {
+        const bytes = size.startsWith('6') ? '64m' : size;
+        const key = JSON.stringify([hosts, bytes]);
+        const isNew = key !== '[[],"64m"]' && !seen.has(key);
+        seen.add(key);
+        const args = [...hosts.map((host) => `--add-host=${host}:${address}`), `--shm-size=${size}`];
+        expect(await ran(...args), String(args)).toEqual([isNew, isNew]);
+      },
+    ),
+    { numRuns: 8, endOnFailure: true },
+  );
+});
+
+test('SOURCE_DATE_EPOCH is in no key', async () => {
+  const here = clone();
+  const there = clone();
+  await steps(here, CONTEXT, { args: ['--timestamp=1700000000'] });
+  await steps(there, CONTEXT);
+  expect(keysOf(there)).toEqual(keysOf(here));
 });
 
 test('--no-cache, --no-cache-filter and --pull do what they say', async () => {

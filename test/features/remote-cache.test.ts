@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stepsOf } from '../helpers/plain-steps.ts';
 import { ROOTLESS, type Variant, Workspace } from '../helpers/workspace.ts';
 import { type RegistryServer, startRegistry } from '../registry/registry-server.ts';
 import { run } from '../setup/run.ts';
@@ -63,16 +64,6 @@ async function requestsOf(work: () => Promise<unknown>): Promise<string[]> {
     const [, method, path] = /"([A-Z]+) (\/v2\/[^ "]*) HTTP/.exec(line) ?? [];
     return method === undefined ? [] : [`${method} ${path}`];
   });
-}
-
-function stepsOf(stderr: string, outcome: 'CACHED' | 'DONE'): string[] {
-  const names = new Map(
-    [...stderr.matchAll(/^#(\d+) \[[^\]]+\] (.+)$/gm)].map(([, id, name]) => [id, name ?? '']),
-  );
-  const ends = [...stderr.matchAll(/^#(\d+) (CACHED|DONE)/gm)].filter(([, , said]) => said === outcome);
-  return ends
-    .flatMap(([, id]) => names.get(id) ?? [])
-    .filter((name) => /^(?:RUN|COPY|WORKDIR|ADD)/.test(name));
 }
 
 async function build(work: Workspace, args: readonly string[], dockerfile = STAGES) {

@@ -49,8 +49,8 @@ test('--timestamp gives one digest: two machines, two users, every driver, cold 
   expect(await digestOf(rootless, 'overlay')).toBe(expected);
   expect(await digestOf(rootless, 'copy', ['--no-cache'])).toBe(expected);
   const root = machine({ user: 'root', snapshotter: 'overlay' }, '2031-02-03 04:05:06');
-  // A cache that was filled without the time does not give its times.
-  await root.build(DOCKERFILE);
+  // A cache that was filled without the time does not give its times; what a step wrote down of them is content.
+  await root.build(DOCKERFILE.replace('--full-time', ''));
   expect(await digestOf(root, 'fuse-overlayfs')).toBe(expected);
   expect(await digestOf(root, 'copy', ['--no-cache'])).toBe(expected);
   // Half of it cached, by a store that has seen another version.

@@ -52,7 +52,7 @@ export class Place {
   }
 
   output(options: Partial<LayerOutput> = {}): LayerOutput {
-    return { directory: this.make('layer'), forms: [], clampMtime: undefined, ...options };
+    return { directory: this.make('layer'), forms: [], epoch: undefined, ...options };
   }
 
   pack(items: readonly PackItem[], options: Partial<LayerOutput> = {}): Promise<PackedLayer> {

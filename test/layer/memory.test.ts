@@ -15,7 +15,7 @@ const SCRIPT = `
   const entry = { path: 'big', type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: 0, size };
   const forms = [{ compression: 'gzip', level: 1 }, { compression: 'zstd', level: 1 }];
   mkdirSync(directory + '/layer');
-  const output = { directory: directory + '/layer', forms, clampMtime: undefined };
+  const output = { directory: directory + '/layer', forms, epoch: undefined };
   const layer = await packTree([{ entry, content: { kind: 'file', path } }], output);
   for (const { path: blob, compression } of layer.blobs) {
     const target = directory + '/' + compression;

@@ -96,7 +96,7 @@ test('nothing at all compresses to a valid blob', async () => {
 test('times later than the clamp are set to it, earlier ones stay', async () => {
   const place = new Place();
   const items = [file('new', 'x', { mtime: 2000 }), file('old', 'x', { mtime: 500 })];
-  const { blobs, tocPath } = await place.pack(items, { clampMtime: 1000 });
+  const { blobs, tocPath } = await place.pack(items, { epoch: 1000 });
   expect(listTar(blobs[0]?.path ?? '').map((line) => line.split(' ')[5])).toEqual(['1000', '500']);
   expect(loadToc(tocPath).entries.map(({ mtime }) => mtime)).toEqual([1000, 500]);
 });
@@ -158,7 +158,7 @@ test('a full disk is called a full disk', async () => {
   try {
     const items = [file('big', randomBytes(8 << 20))];
     for (const forms of [[], FORMS]) {
-      const output = { directory: `${mount}/out`, forms, clampMtime: undefined };
+      const output = { directory: `${mount}/out`, forms, epoch: undefined };
       run('mkdir', [output.directory]);
       await expect(packTree(items, output)).rejects.toMatchObject({ code: 'STORE_DISK_FULL' });
     }
