@@ -19,6 +19,12 @@ export default class Commit extends KilnCommand {
   };
 
   static override flags = {
+    pause: Flags.boolean({
+      char: 'p',
+      hidden: true,
+      allowNo: true,
+      description: 'accepted for habit; a container is not paused',
+    }),
     change: changeFlag(),
     author: Flags.string({ char: 'a', description: 'who has made the image' }),
     message: Flags.string({ char: 'm', description: 'comment in the history' }),

@@ -1,11 +1,10 @@
-import { statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { NamespaceTask } from '../namespace-main.ts';
 import { usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { outputFile } from './output-file.ts';
 
 export default class Export extends KilnCommand {
   static override description = 'Write the root filesystem of a container as a tar.';
@@ -41,21 +40,5 @@ export default class Export extends KilnCommand {
       request: { root, kind: 'export', container: id, file, searchPath: process.env['PATH'] },
     };
     await enterNamespace<undefined>({ payload, env: { ...process.env }, signal, killSignal });
-  }
-}
-
-/** The absolute path of a file that can be made. Throws USAGE_OUTPUT. */
-function outputFile(text: string): string {
-  const file = resolve(text);
-  if (isDirectory(file)) throw usage('USAGE_OUTPUT', `-o ${text}: is a directory`, 'Name a file in it.');
-  if (isDirectory(dirname(file))) return file;
-  throw usage('USAGE_OUTPUT', `-o ${text}: there is no directory ${dirname(file)}`, 'Make it first.');
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
   }
 }

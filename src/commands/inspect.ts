@@ -3,14 +3,17 @@ import * as Flags from '@oclif/core/flags';
 import { KilnCommand } from './kiln-command.ts';
 
 export default class Inspect extends KilnCommand {
-  static override description = 'Show everything about images of the local store, as JSON.';
+  static override description = 'Show everything about images of the local store and containers, as JSON.';
 
   static override strict = false;
 
   static override usage = 'inspect NAME… [-f FORMAT]';
 
   static override args = {
-    name: Args.string({ description: 'name or ID of an image in the local store', required: true }),
+    name: Args.string({
+      description: 'name or ID of a container, or of an image in the local store',
+      required: true,
+    }),
   };
 
   static override flags = {
@@ -19,15 +22,14 @@ export default class Inspect extends KilnCommand {
       description: 'json (on one line), or a Go template such as "{{json .Config.Env}}"',
       helpValue: 'FORMAT',
     }),
-    type: Flags.string({ description: 'what to look for', options: ['image'] }),
+    type: Flags.string({ description: 'what to look for', options: ['image', 'container'] }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Inspect);
-    const [{ Store }, { findImage }, { imageDetails }, { renderDetails }] = await Promise.all([
+    const [{ Store }, { inspect }, { renderDetails }] = await Promise.all([
       import('../store/store.ts'),
-      import('../actions/stored-image.ts'),
-      import('../actions/image-details.ts'),
+      import('../actions/inspect.ts'),
       import('../format/listing.ts'),
     ]);
     const store = Store.open(this.storeRoot(flags.root));
@@ -35,7 +37,7 @@ export default class Inspect extends KilnCommand {
     let failure: unknown;
     for (const name of argv as string[]) {
       try {
-        found.push(imageDetails(findImage(store, name)));
+        found.push(inspect(store, name, flags.type as 'image' | 'container' | undefined));
       } catch (error) {
         // The others are shown all the same; the first failure is told at the end.
         failure ??= error;

@@ -3,10 +3,13 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
+import type * as Interfaces from '@oclif/core/interfaces';
 import { didYouMean } from '../dockerfile/suggest.ts';
 import { BuildError } from '../errors.ts';
 import { renderError } from '../progress/error-report.ts';
 import { wantsColor } from '../progress/reporter.ts';
+import { withoutBooleanValues } from './boolean-values.ts';
+import type { FlagShapes } from './split-command.ts';
 
 /** Exit status of a shell command ended by a signal: 128 and the signal's number. */
 const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -31,6 +34,20 @@ export abstract class KilnCommand extends Command {
       helpGroup: 'GLOBAL',
     }),
   };
+
+  /** Reads the words; flags that are on or off may have a value. */
+  protected override parse<
+    F extends Interfaces.OutputFlags<F>,
+    B extends Interfaces.OutputFlags<B>,
+    A extends Interfaces.OutputArgs<A>,
+  >(options?: Interfaces.Input<F, B, A>, words = this.argv): Promise<Interfaces.ParserOutput<F, B, A>> {
+    return super.parse(options, withoutBooleanValues(words, this.#flags()));
+  }
+
+  /** A command without flags of its own has none at all to oclif. */
+  #flags(): FlagShapes {
+    return { ...KilnCommand.baseFlags, ...this.ctor.flags };
+  }
 
   /** What the reader has seen of a failure already: all of it (JSON events), or a step's output (a live view). */
   protected shown = { reported: false, output: true };
@@ -67,7 +84,7 @@ export abstract class KilnCommand extends Command {
       process.stderr.write('interrupted\n');
       return;
     }
-    const shown = isUsageError(error) ? usageError(error, Object.keys(this.ctor.flags)) : error;
+    const shown = isUsageError(error) ? usageError(error, Object.keys(this.#flags())) : error;
     const { env, stderr } = process;
     const color = wantsColor({ isTTY: stderr.isTTY, env });
     const { reported, output } = this.shown;

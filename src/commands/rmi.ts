@@ -19,6 +19,10 @@ export default class Rmi extends KilnCommand {
       description:
         'remove every name of an ID, also when a stopped container is made from it; an image that is not there is no error',
     }),
+    'no-prune': Flags.boolean({
+      hidden: true,
+      description: 'accepted for habit; images have no parents here',
+    }),
   };
 
   async run(): Promise<void> {

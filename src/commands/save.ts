@@ -4,6 +4,7 @@ import { parsePlatform } from '../image/platform.ts';
 import { usage } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
+import { outputFile } from './output-file.ts';
 
 export default class Save extends KilnCommand {
   static override description = 'Write images of the local store into one archive.';
@@ -39,7 +40,8 @@ export default class Save extends KilnCommand {
     const { argv, flags } = await this.parse(Save);
     const { signal } = this.interruption();
     const { stdout } = process;
-    const destination = flags.output ?? '-';
+    const toStdout = flags.output === undefined || flags.output === '-';
+    const destination = toStdout ? '-' : outputFile(flags.output ?? '');
     if (destination === '-' && stdout.isTTY) {
       throw usage(
         'USAGE_OUTPUT',

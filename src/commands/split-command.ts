@@ -2,7 +2,7 @@
 
 /** As much of oclif's flags as it takes to tell a value from a word. */
 export type FlagShapes = Readonly<
-  Record<string, { readonly type: 'boolean' | 'option'; readonly char?: string }>
+  Record<string, { readonly type: 'boolean' | 'option'; readonly char?: string; readonly allowNo?: boolean }>
 >;
 
 export interface SplitCommand {

@@ -399,3 +399,27 @@ test('rmi as docker: what a container is made from goes by -f only, and not whil
   await new Promise((resolve) => child.once('exit', resolve));
   await ok(work, ['rm', 'alive', 'done']);
 });
+
+test('inspect shows a container as docker does, before an image of that name', async () => {
+  const work = new Workspace();
+  await work.kiln(runWords(work, ['--name', 'app', '-e', 'A=1'], ['sh', '-c', 'exit 3']));
+  await ok(work, ['commit', 'app', 'app']);
+  const [shown] = JSON.parse(await ok(work, ['inspect', 'app']));
+  expect(shown).toMatchObject({
+    Name: '/app',
+    Path: 'sh',
+    Args: ['-c', 'exit 3'],
+    State: { Status: 'exited', Running: false, ExitCode: 3 },
+    Config: { Image: busyboxBase(), Env: expect.arrayContaining(['A=1']) },
+  });
+  expect(shown.Id).toMatch(/^[0-9a-f]{64}$/);
+  const field = ['inspect', '-f', '{{.State.ExitCode}} {{.Name}}'];
+  expect(await ok(work, [...field, shown.Id.slice(0, 8)])).toBe('3 /app\n');
+  const [image] = JSON.parse(await ok(work, ['inspect', '--type', 'image', 'app']));
+  expect(image.RepoTags).toEqual(['app:latest']);
+  expect(await work.kiln(['inspect', '--type', 'container', 'ghost'])).toMatchObject({
+    exitCode: 1,
+    stdout: '[]\n',
+    stderr: expect.stringContaining('CONTAINER_NOT_FOUND'),
+  });
+});

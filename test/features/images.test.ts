@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { busyboxBase } from '../helpers/bases.ts';
 import { Workspace } from '../helpers/workspace.ts';
 
 async function storeWithImages(): Promise<Workspace> {
@@ -92,7 +93,7 @@ describe('with images in the store', async () => {
     expect(history[4]).toContain('COPY f /f');
     expect(await said(work, 'history', '--format', '{{.CreatedBy}}', 'app:1')).toContain('CMD ["x"]');
     expect(
-      await said(work, 'history', '--no-human', '--format', '{{.Size}} {{.CreatedSince}}', 'app:1'),
+      await said(work, 'history', '--human=false', '--format', '{{.Size}} {{.CreatedSince}}', 'app:1'),
     ).toMatch(/\n\d{4} 2001-09-09T01:46:40Z\n$/);
     expect(await said(work, 'history', '-q', 'app:1')).toMatch(/^[0-9a-f]{12}\n(?:<missing>\n){3}$/);
     const [app] = JSON.parse(await said(work, 'inspect', 'app:1'));
@@ -169,4 +170,39 @@ test('a damaged image is in no other image’s way', async () => {
   });
   expect(await said(work, 'inspect', '-f', '{{.Os}}', 'example.com/team/app:2')).toBe('linux\n');
   expect(await said(work, 'rmi', 'app:1')).toBe('Untagged: app:1\n');
+});
+
+test('flags that are on or off take true and false, as docker does', async () => {
+  const work = await storeWithImages();
+  const [id = ''] = (await said(work, 'images', '-q', 'app')).trim().split('\n');
+  expect(await said(work, 'images', '-q=true', '--no-trunc=0', 'app')).toBe(`${id}\n`);
+  expect(await said(work, 'images', '-q', '--no-trunc=T', 'app')).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+  expect(await work.kiln(['images', '--quiet=perhaps'])).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringMatching(/--quiet=perhaps: "perhaps" is neither true nor false \[USAGE_FLAGS\]/),
+  });
+  expect(await said(work, 'run', '--rm=true', busyboxBase(), 'echo', '--rm=false')).toBe('--rm=false\n');
+  expect(await said(work, 'ps', '-aq')).toBe('');
+  expect(await said(work, 'rmi', '--no-prune', 'app:1')).toBe('Untagged: app:1\n');
+});
+
+test('a missing argument is told, also by a command without flags of its own', async () => {
+  const work = new Workspace();
+  for (const command of [
+    'tag',
+    'rmi',
+    'save',
+    'inspect',
+    'history',
+    'push',
+    'pull',
+    'import',
+    'commit',
+    'rm',
+  ]) {
+    const result = await work.kiln([command]);
+    expect(result, command).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(result.stderr, command).toMatch(/^error: Missing \d required args?:/);
+  }
+  expect((await work.kiln(['tag', 'app'])).stderr).toContain('target  new name');
 });

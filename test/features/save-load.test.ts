@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -201,6 +201,9 @@ test('save names what it is asked for, and refuses what it cannot do', async () 
   work.write('f', '1');
   for (const name of ['app:1', 'app:2', 'apple:1'])
     await work.tryBuild('FROM scratch\nCOPY f /f\n', { args: ['-t', name] });
+  const nowhere = await work.kiln(['save', '-o', 'missing/images.tar', 'app:1']);
+  expect(nowhere).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('there is no directory') });
+  expect(existsSync(join(work.context, 'missing'))).toBe(false);
   const tags = async (...images: string[]): Promise<unknown> => {
     const file = work.fresh('saved.tar');
     await said(work, ['save', '-o', file, ...images]);
