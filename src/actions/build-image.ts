@@ -12,6 +12,7 @@ import { digestOf } from '../image/descriptor.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { BuiltImage, OutputLayer } from '../output/finished-image.ts';
 import { writeOutput } from '../output/write-outputs.ts';
+import type { Step } from '../plan/step.ts';
 import type { Emit } from '../progress/event.ts';
 import type { Connections } from '../registry/connections.ts';
 import { BorrowedRecords } from '../solver/borrowed-records.ts';
@@ -62,6 +63,8 @@ export type BuildOutcome =
       readonly known: BuildRequest['known'];
       readonly fetched: BuildRequest['fetched'];
       readonly caches: BuildRequest['caches'];
+      /** The store had no record of any step as the build began. */
+      readonly onEmpty: boolean;
     };
 
 /** Builds. Throws BuildError for everything the user can act on; nothing half-written stays. */
@@ -79,6 +82,7 @@ export async function buildImage(
     directory: request.directory,
     known: request.known,
   });
+  const onEmpty = store.records.isEmpty();
   const dockerfile = parseDockerfile(request.dockerfile);
   const caches = new BuildCaches(request, environment, store);
   const { scratch, signal } = environment;
@@ -105,6 +109,7 @@ export async function buildImage(
       known: resolver.learned,
       fetched: remote.learned,
       caches: caches.learned,
+      onEmpty,
     };
   };
   if (environment.execution === undefined && mustRun(plans, request)) return goInside();
@@ -119,6 +124,7 @@ export async function buildImage(
       remote,
       contexts,
       caches,
+      isNew: ({ title }) => (onEmpty ? true : request.madeOnEmpty?.has(title.id) === false),
     };
     const result = await solveUnlessDamaged(plans, work);
     for (const event of warnings.events) environment.emit(event);
@@ -151,6 +157,8 @@ interface BuildWork {
   readonly remote: RemoteSources;
   readonly contexts: ContextTrees;
   readonly caches: BuildCaches;
+  /** True for a step that no build on this store has recorded. */
+  readonly isNew: (step: Step) => boolean;
 }
 
 /** A layer of a cache that cannot be had makes the build begin again without it: what was made is in the store. */
@@ -210,6 +218,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       settings: request.settings,
       explain: request.explain,
       recordSources: caches.sources,
+      cannotHit: (step) => step.noCache || (caches.sources.length === 0 && work.isNew(step)),
       borrowed,
       mountContent: mounts,
       remembers: !request.trial,

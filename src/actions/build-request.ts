@@ -67,6 +67,11 @@ export interface BuildRequest {
   readonly known: ReadonlyMap<string, Descriptor>;
   /** What was fetched for ADD and named contexts before the namespace was entered. */
   readonly fetched: ReadonlyMap<string, Fetched>;
+  /**
+   * Inside the namespace, when the store had no record of any step as the build began: IDs of the steps that it has made
+   * since.
+   */
+  readonly madeOnEmpty?: ReadonlySet<string> | undefined;
 }
 
 /** What a build gave. */

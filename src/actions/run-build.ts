@@ -64,7 +64,13 @@ export async function runBuild(request: BuildRequest, options: RunBuildOptions):
   const inside = await enterNamespace<BuildOutcome>({
     payload: {
       task: 'build',
-      request: { ...request, known: outcome.known, fetched: outcome.fetched, caches: outcome.caches },
+      request: {
+        ...request,
+        known: outcome.known,
+        fetched: outcome.fetched,
+        caches: outcome.caches,
+        madeOnEmpty: outcome.onEmpty ? new Set(made.keys()) : undefined,
+      },
     } satisfies NamespaceTask,
     env: { ...request.env },
     signal,

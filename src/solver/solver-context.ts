@@ -3,6 +3,7 @@ import { BuildError, messageOf } from '../errors.ts';
 import type { Sandbox } from '../executor/sandbox.ts';
 import type { Platform } from '../image/descriptor.ts';
 import type { FileTree } from '../layer/file-tree.ts';
+import type { Step } from '../plan/step.ts';
 import type { Emit, StepLabel } from '../progress/event.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { Store } from '../store/store.ts';
@@ -42,6 +43,8 @@ export interface SolverOptions {
   readonly explain: boolean;
   /** Results of steps are recorded in the cache. */
   readonly remembers: boolean;
+  /** True for a step that neither the store nor a record source can have. */
+  readonly cannotHit: (step: Step) => boolean;
   /** Asked in order for what the local store has no record of. */
   readonly recordSources: readonly RecordSource[];
   /** Hits of those, until their layers are here. */

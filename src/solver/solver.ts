@@ -2,11 +2,13 @@
  * Walks the plan: stages side by side, steps of a stage in order, each looked up before it is run. Holds no knowledge
  * of how a step is run; that is in run-step.ts and transfer-step.ts.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { Plan } from '../plan/plan.ts';
 import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
 import { inputsOf, type StagePlan, type Step } from '../plan/step.ts';
 import { type Definition, findByDefinition, lookUp, remember } from './cache-lookup.ts';
+import { beginsEarly } from './early-step.ts';
 import { explainStep, explainUnneeded, explainUnused } from './explain-cache.ts';
 import { type Alias, KeyForecast } from './key-forecast.ts';
 import { firstStepLabel, labelOf } from './labels.ts';
@@ -15,7 +17,7 @@ import { lineage } from './lineage.ts';
 import type { SolverContext } from './solver-context.ts';
 import { StageDemand } from './stage-demand.ts';
 import { executeStep, imageState } from './stage-steps.ts';
-import { type SettledLayer, type StageState, settle } from './step-layer.ts';
+import { type SettledLayer, type StageState, type StepLayer, settle } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
 import { timedLayer } from './timed-layer.ts';
 
@@ -101,22 +103,23 @@ export class Solver {
       };
       const { goesOn, first } = await this.#begin(request, number);
       if (!goesOn) return state;
+      const run = (): Promise<StepLayer> => this.#run(request, number);
+      const early = (await beginsEarly(this.#context, request)) ? started(run()) : undefined;
+      // The main thread reads for the key as soon as the other one has its work.
+      if (early !== undefined) await setImmediate();
       const found = await lookUp(this.#context, request, first);
       if (this.#context.options.explain) {
         await explainStep(this.#context, { request, found, plan: this.#plan });
       }
       const solved = { step, stage: plan.stage.index, records: found.records };
-      if (found.hit !== undefined) {
+      if (found.hit !== undefined && early === undefined) {
         const layer = timedLayer(this.#context, found.hit, layerUse(this.#plan, { stage: plan, number }));
         this.#context.reportCached(label);
         this.#context.options.onStep?.({ ...solved, cached: true, layer });
         state = { layers: [...state.layers, layer], key: found.key };
         continue;
       }
-      const use = layerUse(this.#plan, { stage: plan, number });
-      const layer = await this.#context.runStep(label, (reporter) =>
-        executeStep(this.#context, { ...request, use, reporter }),
-      );
+      const layer = await (early ?? run());
       const settled = layer.settled.then((result) =>
         remember(this.#context, found, { layer: result, state: request.state }),
       );
@@ -127,6 +130,14 @@ export class Solver {
       state = { layers: [...state.layers, made], key: found.key };
     }
     return state;
+  }
+
+  #run(request: StepRequest, number: number): Promise<StepLayer> {
+    const { step, plan } = request;
+    const use = layerUse(this.#plan, { stage: plan, number });
+    return this.#context.runStep(labelOf(step), (reporter) =>
+      executeStep(this.#context, { ...request, use, reporter }),
+    );
   }
 
   /**
@@ -198,6 +209,12 @@ export class Solver {
     }
     return state;
   }
+}
+
+/** Work whose failure is met later; until then it must not count as unhandled. */
+function started<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  return work;
 }
 
 function totalOf(plan: StagePlan): number {

@@ -94,6 +94,11 @@ export class RecordStore {
     }
   }
 
+  /** True when no step was ever recorded. */
+  isEmpty(): boolean {
+    return !readdirSync(this.#directory).some((folder) => /^[0-9a-f]{2}$/.test(folder));
+  }
+
   /** Removes every record of a layer: it is not what they say. */
   drop(diffId: DiffId): void {
     for (const { key, layer } of this.list()) {
