@@ -84,7 +84,9 @@ export abstract class KilnCommand extends Command {
       process.stderr.write('interrupted\n');
       return;
     }
-    const shown = isUsageError(error) ? usageError(error, Object.keys(this.#flags())) : error;
+    const shown = isUsageError(error)
+      ? usageError(error, { command: this.id ?? '', flags: Object.keys(this.#flags()) })
+      : error;
     const { env, stderr } = process;
     const color = wantsColor({ isTTY: stderr.isTTY, env });
     const { reported, output } = this.shown;
@@ -112,7 +114,10 @@ function isUsageError(error: unknown): error is Error & { oclif: { exit?: number
   );
 }
 
-function usageError(error: Error & { flags?: unknown }, flags: readonly string[]): BuildError {
+function usageError(
+  error: Error & { flags?: unknown },
+  { command, flags }: { readonly command: string; readonly flags: readonly string[] },
+): BuildError {
   // Flags that do not exist come with the error.
   const unknown = Array.isArray(error.flags) ? error.flags.filter((flag) => typeof flag === 'string') : [];
   const near = unknown.flatMap((flag) =>
@@ -120,6 +125,6 @@ function usageError(error: Error & { flags?: unknown }, flags: readonly string[]
   );
   const message = error.message.replace(/\nSee more help with --help$/, '').trim();
   return new BuildError('USAGE_FLAGS', message, {
-    suggestions: [...near, 'See kiln --help, or kiln COMMAND --help.'],
+    suggestions: [...near, `See kiln ${command} --help.`],
   });
 }

@@ -203,6 +203,7 @@ test('a missing argument is told, also by a command without flags of its own', a
     const result = await work.kiln([command]);
     expect(result, command).toMatchObject({ exitCode: 2, stdout: '' });
     expect(result.stderr, command).toMatch(/^error: Missing \d required args?:/);
+    expect(result.stderr).toContain(`help: See kiln ${command} --help.`);
   }
   expect((await work.kiln(['tag', 'app'])).stderr).toContain('target  new name');
 });
