@@ -3,8 +3,9 @@
  * costs one lstat. A change of content, mode, owner or attributes moves ctime. A file that changed within the clock's
  * grain of the moment it was read is never remembered: one more change in that tick would leave no trace.
  */
-import { type Digest, isDigest } from '../image/descriptor.ts';
-import { readTextIfExists, writeFileAtomic } from '../system/files.ts';
+import { hash } from 'node:crypto';
+import { type Digest, hexOf } from '../image/descriptor.ts';
+import { readBytesIfExists, writeFileAtomic } from '../system/files.ts';
 
 /**
  * What tells a file's state, as lstat gives it. Times in milliseconds with their nanoseconds as a fraction, of which a
@@ -24,9 +25,7 @@ export interface RememberedFile {
   readonly xattrs: string;
 }
 
-const FORMAT = 'kiln-digests-1';
-/** Path, state, digest, attributes. */
-const LINE = /^[^\0]*\0\d+ -?[\d.]+ -?[\d.]+ \d+\0[0-9a-f]{64}\0(.*)$/;
+const FORMAT = 'kiln-digests-2';
 
 /** Clock grain of ordinary file systems is at most 10 ms; of those with whole seconds only (NFS servers, FAT) 2 s. */
 const FINE_GRAIN_MS = 50;
@@ -45,109 +44,155 @@ function isCoarse({ ctimeMs, mtimeMs }: Pick<FileIdentity, 'ctimeMs' | 'mtimeMs'
   return mtimeMs % 1000 === 0 && ctimeMs % 1000 === 0;
 }
 
+/** Numbers of a file's state, and the bytes they take in the file: doubles, so that none is printed or parsed. */
+const NUMBERS = 4;
+const STATE_BYTES = NUMBERS * Float64Array.BYTES_PER_ELEMENT;
+
+const DIGEST_LENGTH = 64;
+
+/** What an earlier process has written, in the order it asked for files: most often that of this one, too. */
+interface Recorded {
+  /** Per file: its digest's hex digits, its path, a zero byte, its attributes. */
+  readonly lines: readonly string[];
+  /** Per file: size, mtime, ctime, inode. */
+  readonly states: Float64Array;
+}
+
+const NOTHING: Recorded = { lines: [], states: new Float64Array() };
+
 export class DigestMemory {
   readonly #path: string;
   readonly #temporary: string;
-  /** Of an earlier process, in the order it asked for files: most often that of this one, too. */
-  readonly #lines: readonly string[];
+  readonly #recorded: Recorded;
   #next = 0;
-  /** By path; made when a file is asked for out of turn. */
-  #byPath: Map<string, string> | undefined;
-  /** What this process has found valid or learned, in order. */
-  readonly #used: string[] = [];
-  readonly #learned = new Map<string, string>();
+  /** Numbers of records by path; made when a file is asked for out of turn. */
+  #byPath: Map<string, number> | undefined;
+  /** Numbers of records that this process has found valid, in order. */
+  readonly #used: number[] = [];
+  readonly #learned = new Map<string, { readonly identity: FileIdentity; readonly file: RememberedFile }>();
 
-  private constructor(path: string, temporary: string, lines: readonly string[]) {
+  private constructor(path: string, temporary: string, recorded: Recorded) {
     this.#path = path;
     this.#temporary = temporary;
-    this.#lines = lines;
+    this.#recorded = recorded;
   }
 
-  /** Loads the memory at `path`; a missing or foreign file is an empty one. `temporary` is on the same filesystem. */
+  /** Loads the memory at `path`; a missing, foreign or damaged file is an empty one. `temporary` is on the same filesystem. */
   static load(path: string, temporary: string): DigestMemory {
-    const [format, ...lines] = (readTextIfExists(path) ?? '').split('\n');
-    return new DigestMemory(path, temporary, format === FORMAT ? lines.filter((line) => line !== '') : []);
+    const bytes = readBytesIfExists(path);
+    return new DigestMemory(path, temporary, (bytes && decode(bytes)) ?? NOTHING);
   }
 
-  /** Whether the text of a memory is one, line by line. */
-  static isIntact(text: string): boolean {
-    const [format, ...lines] = text.split('\n');
-    return (
-      format === FORMAT && lines.every((line) => line === '' || isAttributes(LINE.exec(line)?.[1] ?? '!'))
-    );
+  /** Whether the bytes of a memory's file are one. */
+  static isIntact(bytes: Buffer): boolean {
+    return decode(bytes) !== undefined;
   }
 
   get(path: string, identity: FileIdentity): RememberedFile | undefined {
-    const key = `${escapeName(path)}\0`;
-    const line = this.#learned.get(key) ?? this.#recorded(key);
-    if (line === undefined) return undefined;
-    const state = `${key}${stampOf(identity)}`;
-    if (!line.startsWith(state)) return undefined;
-    const end = state.length + 64;
-    const digest = `sha256:${line.slice(state.length, end)}`;
-    const xattrs = line.slice(end + 1);
-    // A damaged line is as good as none: the file is read again.
-    if (!isDigest(digest) || !isAttributes(xattrs)) return undefined;
-    this.#used.push(line);
-    return { digest, xattrs };
+    const learned = this.#learned.get(path);
+    if (learned !== undefined) return isSame(learned.identity, identity) ? learned.file : undefined;
+    const number = this.#find(path);
+    if (number === undefined) return undefined;
+    const { lines, states } = this.#recorded;
+    const at = number * NUMBERS;
+    const same =
+      states[at] === identity.size &&
+      states[at + 1] === identity.mtimeMs &&
+      states[at + 2] === identity.ctimeMs &&
+      states[at + 3] === identity.ino;
+    if (!same) return undefined;
+    this.#used.push(number);
+    return fileOf(lines[number] ?? '', path);
   }
 
-  #recorded(key: string): string | undefined {
-    const line = this.#lines[this.#next];
-    if (line?.startsWith(key) === true) {
+  #find(path: string): number | undefined {
+    const { lines } = this.#recorded;
+    if (isOf(lines[this.#next], path)) {
       this.#next += 1;
-      return line;
+      return this.#next - 1;
     }
-    this.#byPath ??= new Map(this.#lines.map((each) => [keyOf(each), each]));
-    return this.#byPath.get(key);
+    this.#byPath ??= new Map(lines.map((line, number) => [pathOf(line), number]));
+    return this.#byPath.get(escapeName(path));
   }
 
   /** Remembers a file read at `now` (milliseconds), unless it may have changed since without a trace. */
   set(path: string, identity: FileIdentity, { now, file }: { now: number; file: RememberedFile }): void {
     const grain = isCoarse(identity) ? COARSE_GRAIN_MS : FINE_GRAIN_MS;
     if (now - identity.ctimeMs < grain || now - identity.mtimeMs < grain) return;
-    const key = `${escapeName(path)}\0`;
-    const line = `${key}${stampOf(identity)}${file.digest.slice(7)}\0${file.xattrs}`;
-    this.#learned.set(key, line);
-    this.#used.push(line);
+    this.#learned.set(path, { identity, file });
   }
 
   /** Writes what was learned; nothing when nothing was. */
   save(): void {
     if (this.#learned.size === 0) return;
-    const lines = new Map(this.#used.map((line) => [keyOf(line), line]));
-    // What this build did not ask for may serve the next one; what none has asked for in a long time goes.
-    const limit = KEPT_UNUSED + lines.size * 4;
-    for (const line of this.#lines) {
-      if (lines.size >= limit) break;
-      if (!lines.has(keyOf(line))) lines.set(keyOf(line), line);
+    const { lines, states } = this.#recorded;
+    const kept = new Map<string, { line: string; state: ArrayLike<number> }>();
+    const keep = (number: number): void => {
+      const line = lines[number] ?? '';
+      kept.set(pathOf(line), { line, state: states.subarray(number * NUMBERS, (number + 1) * NUMBERS) });
+    };
+    for (const number of this.#used) keep(number);
+    for (const [path, { identity, file }] of this.#learned) {
+      const { size, mtimeMs, ctimeMs, ino } = identity;
+      kept.set(escapeName(path), { line: lineOf(path, file), state: [size, mtimeMs, ctimeMs, ino] });
     }
-    const body = [FORMAT, ...lines.values(), ''].join('\n');
+    // What this build did not ask for may serve the next one; what none has asked for in a long time goes.
+    const limit = KEPT_UNUSED + kept.size * 4;
+    for (let number = 0; number < lines.length && kept.size < limit; number++) {
+      if (!kept.has(pathOf(lines[number] ?? ''))) keep(number);
+    }
     this.#learned.clear();
-    writeFileAtomic(this.#path, body, { temporary: this.#temporary, flush: false });
+    writeFileAtomic(this.#path, encode([...kept.values()]), { temporary: this.#temporary, flush: false });
   }
 }
 
-/** True for what is remembered of attributes: nothing, or JSON. */
-function isAttributes(text: string): boolean {
-  if (text === '') return true;
-  try {
-    return typeof JSON.parse(text) === 'object';
-  } catch {
-    return false;
-  }
+/** A first line with the format, the number of files and the SHA-256 of what follows: states, then lines. */
+function encode(files: readonly { readonly line: string; readonly state: ArrayLike<number> }[]): Buffer {
+  const states = new Float64Array(files.length * NUMBERS);
+  for (const [number, { state }] of files.entries()) states.set(state, number * NUMBERS);
+  const text = Buffer.from(files.map(({ line }) => line).join('\n'), 'latin1');
+  const body = Buffer.concat([Buffer.from(states.buffer), text]);
+  return Buffer.concat([Buffer.from(`${FORMAT} ${files.length} ${hash('sha256', body)}\n`), body]);
 }
 
-/** The path as a line has it, with its end. */
-function keyOf(line: string): string {
-  return line.slice(0, line.indexOf('\0') + 1);
+function decode(bytes: Buffer): Recorded | undefined {
+  const end = bytes.indexOf('\n');
+  const [format, count, digest] = bytes.toString('latin1', 0, Math.max(0, end)).split(' ');
+  const body = bytes.subarray(end + 1);
+  const size = Number(count) * STATE_BYTES;
+  if (format !== FORMAT || hash('sha256', body) !== digest || !(size <= body.length)) return undefined;
+  // Copied: a view of doubles must begin where a double may.
+  const states = new Float64Array(Uint8Array.from(body.subarray(0, size)).buffer);
+  const text = body.toString('latin1', size);
+  const lines = text === '' ? [] : text.split('\n');
+  return lines.length === Number(count) ? { states, lines } : undefined;
 }
 
-function stampOf({ size, mtimeMs, ctimeMs, ino }: FileIdentity): string {
-  return `${size} ${mtimeMs} ${ctimeMs} ${ino}\0`;
+function isSame(a: FileIdentity, b: FileIdentity): boolean {
+  return a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.ino === b.ino;
 }
 
-/** Newlines are legal in names and separate records here. Byte strings stay ASCII-safe by JSON's escapes. */
+function lineOf(path: string, { digest, xattrs }: RememberedFile): string {
+  return `${hexOf(digest)}${escapeName(path)}\0${xattrs}`;
+}
+
+/** True for the line of a path. */
+function isOf(line: string | undefined, path: string): boolean {
+  const name = escapeName(path);
+  return line?.startsWith(name, DIGEST_LENGTH) === true && line.charCodeAt(DIGEST_LENGTH + name.length) === 0;
+}
+
+/** The path as a line has it. */
+function pathOf(line: string): string {
+  return line.slice(DIGEST_LENGTH, line.indexOf('\0'));
+}
+
+function fileOf(line: string, path: string): RememberedFile {
+  const end = DIGEST_LENGTH + escapeName(path).length + 1;
+  return { digest: `sha256:${line.slice(0, DIGEST_LENGTH)}`, xattrs: line.slice(end) };
+}
+
+/** Newlines are legal in names and separate records here. */
 function escapeName(path: string): string {
-  return /[\n%\x80-\xff]/.test(path) ? encodeURIComponent(path) : path;
+  return path.includes('\n') || path.includes('%') ? encodeURIComponent(path) : path;
 }

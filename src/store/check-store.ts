@@ -18,7 +18,7 @@ import {
 } from '../image/descriptor.ts';
 import { scanLayer } from '../layer/scan.ts';
 import { loadToc } from '../layer/toc-file.ts';
-import { readTextIfExists } from '../system/files.ts';
+import { readBytesIfExists, readTextIfExists } from '../system/files.ts';
 import { recordsOf } from './cache-entries.ts';
 import { damagedContainers } from './check-containers.ts';
 import { brokenImagePart, imagesAmong } from './check-image.ts';
@@ -63,7 +63,7 @@ export interface CheckOptions {
   /** How a record's key is made of its parts. */
   readonly keyOf: (parts: readonly KeyPart[]) => CacheKey;
   /** Whether a memory of file digests is one, line by line. */
-  readonly isDigestMemory: (text: string) => boolean;
+  readonly isDigestMemory: (bytes: Buffer) => boolean;
 }
 
 /** Checks a store beside whatever else is at work on it, and mends it unless it is a dry run. */
@@ -242,7 +242,8 @@ class Check {
       const intact =
         name === 'directory-sizes'
           ? isJsonObject(readText(path))
-          : !name.startsWith('files-') || this.#options.isDigestMemory(readText(path));
+          : !name.startsWith('files-') ||
+            this.#options.isDigestMemory(readBytesIfExists(path) ?? Buffer.alloc(0));
       if (!intact && existsSync(path)) {
         this.#remove({ kind: 'memory', name, why: 'it cannot be read', lost: false }, path);
       }

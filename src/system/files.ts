@@ -81,8 +81,13 @@ function linkIfAbsent(draft: string, path: string): void {
 
 /** A file's text, or undefined when there is none. */
 export function readTextIfExists(path: string): string | undefined {
+  return readBytesIfExists(path)?.toString('utf8');
+}
+
+/** A file's bytes; undefined when there is no such file. */
+export function readBytesIfExists(path: string): Buffer | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
     throw error;

@@ -3,6 +3,7 @@ import {
   linkSync,
   lstatSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   unlinkSync,
@@ -111,6 +112,28 @@ test('a memory outlives the process, in whatever order and with whatever names i
   expect(place.memory().get('dir', identity)?.digest).toBe(digestOf('dir'));
   writeFileSync(join(place.directory, 'memory'), 'kiln-digests-0\nz\0rubbish');
   expect(place.memory().get('z', identity)).toBeUndefined();
+});
+
+test('a memory with any byte changed, or cut anywhere, is an empty one', () => {
+  const place = new Place();
+  const identity = { size: 5, ino: 7, mtimeMs: 1.25, ctimeMs: 2.5 };
+  const memory = place.memory();
+  for (const name of ['a', 'b']) {
+    memory.set(name, identity, { now: 1e6, file: { digest: digestOf(name), xattrs: '' } });
+  }
+  memory.save();
+  const file = join(place.directory, 'memory');
+  const whole = readFileSync(file);
+  expect(DigestMemory.isIntact(whole)).toBe(true);
+  for (let at = 0; at < whole.length; at++) {
+    const changed = Buffer.from(whole);
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    for (const bytes of [changed, whole.subarray(0, at)]) {
+      expect(DigestMemory.isIntact(bytes)).toBe(false);
+      writeFileSync(file, bytes);
+      expect(place.memory().get('a', identity)).toBeUndefined();
+    }
+  }
 });
 
 test('a file that is replaced between the look and the reading, or before it is packed, is an error', async () => {
