@@ -4,7 +4,6 @@ import { basename, join } from 'node:path';
 import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
-import type { FileTree } from '../layer/file-tree.ts';
 import { earliest, type LayerTimes } from '../layer/layer-times.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
@@ -232,19 +231,23 @@ async function boundSource(
   return { lowers: [await laidOut(context, { ...request, items, top })], source: top, times: [times] };
 }
 
-/** Directories with what mounts show of a tree, by where that begins. */
-const directories = new WeakMap<FileTree, Map<string, Promise<string>>>();
+/** Directories with what mounts show of contexts, by attempt at the build: each has a scratch space of its own. */
+const directories = new WeakMap<SolverContext, Map<string, Promise<string>>>();
 
-/** Files of a context as a directory: one for all mounts of the build that show the same. */
-async function laidOut(
+/** Files of a context as a directory: one for all mounts that show the same. */
+function laidOut(
   context: SolverContext,
-  { mount, stageOf, items, top }: MountSource & { readonly items: readonly PackItem[]; readonly top: string },
+  {
+    mount: { from },
+    items,
+    top,
+  }: MountSource & { readonly items: readonly PackItem[]; readonly top: string },
 ): Promise<string> {
-  const tree = await treeOf(context, mount.from ?? 'context', stageOf);
-  const known = directories.get(tree) ?? new Map<string, Promise<string>>();
-  directories.set(tree, known);
-  const directory = known.get(top) ?? context.access.layOut(items);
-  known.set(top, directory);
+  const known = directories.get(context) ?? new Map<string, Promise<string>>();
+  directories.set(context, known);
+  const shown = JSON.stringify([from, top]);
+  const directory = known.get(shown) ?? context.access.layOut(items);
+  known.set(shown, directory);
   return directory;
 }
 
