@@ -43,6 +43,8 @@ interface Node {
   readonly link: string | undefined;
   /** Digest and attributes, once they are known. */
   known: RememberedFile | undefined;
+  /** Attributes that were read before the digest was. */
+  xattrs?: string;
 }
 
 export interface DirectoryTreeOptions {
@@ -164,11 +166,18 @@ export class DirectoryTree implements FileTree {
     return this.#withXattrs(entry, known);
   }
 
-  /** Attributes that are not known yet are read when they are asked for: most look-ups do not need them. */
+  /** Attributes that are not known yet are read when they are asked for, and no bytes with them. */
   #withXattrs(entry: Entry, known: RememberedFile | undefined): Entry {
     if (known !== undefined) return entry;
-    const read = (): Entry['xattrs'] => xattrsIn(this.#remembered(entry.path));
+    const read = (): Entry['xattrs'] => xattrsIn({ xattrs: this.#attributes(entry.path) });
     return Object.defineProperty(entry, 'xattrs', { get: read, enumerable: true });
+  }
+
+  #attributes(path: string): string {
+    const node = this.#node(path);
+    if (node === undefined) return '';
+    node.xattrs ??= node.known?.xattrs ?? xattrsOf(this.#host(path));
+    return node.xattrs;
   }
 
   #isVisible(path: string): boolean {
@@ -208,7 +217,7 @@ export class DirectoryTree implements FileTree {
   }
 
   /** Reads a file that is not remembered. Throws COPY_FILE_CHANGED when it is not the one that was looked at. */
-  #examine(path: string, { entry, identity }: Node): RememberedFile {
+  #examine(path: string, { entry, identity, xattrs: seen }: Node): RememberedFile {
     const { memory, clock } = this.#options;
     // One more change in the clock tick of the last would leave no trace, so that tick has to be over first.
     const wait = memory === undefined ? 0 : timeUntilClean(identity, clock());
@@ -217,6 +226,7 @@ export class DirectoryTree implements FileTree {
     const host = this.#host(path);
     const digest = entry.type === 'file' ? hashFile(host, { path, identity }) : NO_DIGEST;
     const file = { digest, xattrs: xattrsOf(host) };
+    if (seen !== undefined && seen !== file.xattrs) throw changed(path);
     memory?.set(path, identity, { now, file });
     return file;
   }
@@ -226,7 +236,7 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
 
-function xattrsIn({ xattrs }: RememberedFile): Entry['xattrs'] {
+function xattrsIn({ xattrs }: Pick<RememberedFile, 'xattrs'>): Entry['xattrs'] {
   return xattrs === '' ? undefined : (JSON.parse(xattrs) as Record<string, string>);
 }
 
@@ -278,11 +288,15 @@ function hashFile(host: string, { path, identity }: { path: string; identity: Fi
   // A new link to a file moves its ctime; only what moves with its bytes is a change here.
   const { size, mtimeMs, ino } = identity;
   if (after.size !== size || after.mtimeMs !== mtimeMs || after.ino !== ino) {
-    throw new BuildError('COPY_FILE_CHANGED', `${toText(path)} changed while it was being read`, {
-      suggestions: ['Do not change files during a build; run the build again.'],
-    });
+    throw changed(path);
   }
   return `sha256:${sum.digest('hex')}`;
+}
+
+function changed(path: string): BuildError {
+  return new BuildError('COPY_FILE_CHANGED', `${toText(path)} changed while it was being read`, {
+    suggestions: ['Do not change files during a build; run the build again.'],
+  });
 }
 
 function xattrsOf(host: string): string {

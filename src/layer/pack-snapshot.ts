@@ -4,15 +4,14 @@
  */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
-import { diskError } from '../system/files.ts';
-import { ContentCopier } from './copy-content.ts';
 import type { Entry } from './entry.ts';
 import { hostEntry, isOpaque, isWhiteout, lstatPath } from './host-entry.ts';
-import { type LayerOutput, LayerWriter, type PackedLayer } from './layer-writer.ts';
+import type { LayerOutput, PackedLayer } from './layer-writer.ts';
 import { LowerView } from './lower-view.ts';
 import { refuseReservedName } from './pack-tree.ts';
 import { sameAsBefore, sameDirectory, sameRoot } from './same-file.ts';
 import { OPAQUE_NAME, WHITEOUT_PREFIX } from './tar-header.ts';
+import { writeLayer } from './write-layer.ts';
 
 export interface SnapshotSource {
   /** Absolute path of the upper directory. */
@@ -61,24 +60,16 @@ export async function snapshotChanges(source: SnapshotSource): Promise<SnapshotC
 }
 
 /** Writes the changes, names in byte order. On failure nothing stays. Throws as `packTree` does. */
-export async function packSnapshot(source: SnapshotSource, output: LayerOutput): Promise<PackedLayer> {
-  const writer = new LayerWriter(output);
-  const copier = new ContentCopier(writer);
-  try {
+export function packSnapshot(source: SnapshotSource, output: LayerOutput): Promise<PackedLayer> {
+  return writeLayer(output, ({ writer, copier }) => {
     const sink: ChangeSink = {
       begin: (entry) => writer.begin(entry),
       content: (host, { path, size }) =>
         copier.copy({ kind: 'file', path: host }, { size, shown: `/${path}` }),
       behind: () => writer.behind(),
     };
-    await new SnapshotWalk(source, sink).run();
-    return await writer.finish();
-  } catch (error) {
-    writer.abandon();
-    throw diskError(error, output.directory);
-  } finally {
-    copier.close();
-  }
+    return new SnapshotWalk(source, sink).run();
+  });
 }
 
 class SnapshotWalk {

@@ -2,13 +2,12 @@
 
 import { BuildError } from '../errors.ts';
 import { toText } from '../system/byte-path.ts';
-import { diskError } from '../system/files.ts';
-import { ContentCopier } from './copy-content.ts';
 import type { Entry } from './entry.ts';
 import type { FileContent } from './file-tree.ts';
 import type { TimeOrigin } from './layer-times.ts';
-import { type LayerOutput, LayerWriter, type PackedLayer } from './layer-writer.ts';
+import type { LayerOutput, PackedLayer } from './layer-writer.ts';
 import { WHITEOUT_PREFIX } from './tar-header.ts';
+import { writeLayer } from './write-layer.ts';
 
 /** An entry, and where its bytes come from when it is a file. */
 export interface PackItem {
@@ -22,10 +21,8 @@ export interface PackItem {
  * Writes the items in their order. On failure nothing stays. Throws COPY_FILE_CHANGED, COPY_UNREADABLE,
  * LAYER_RESERVED_NAME and STORE_DISK_FULL.
  */
-export async function packTree(items: Iterable<PackItem>, output: LayerOutput): Promise<PackedLayer> {
-  const writer = new LayerWriter(output);
-  const copier = new ContentCopier(writer);
-  try {
+export function packTree(items: Iterable<PackItem>, output: LayerOutput): Promise<PackedLayer> {
+  return writeLayer(output, async ({ writer, copier }) => {
     for (const { entry, content, origin } of items) {
       refuseReservedName(entry.path);
       writer.begin(entry, origin);
@@ -38,13 +35,7 @@ export async function packTree(items: Iterable<PackItem>, output: LayerOutput): 
           : writer.behind();
       if (wait !== undefined) await wait;
     }
-    return await writer.finish();
-  } catch (error) {
-    writer.abandon();
-    throw diskError(error, output.directory);
-  } finally {
-    copier.close();
-  }
+  });
 }
 
 /** A file called .wh.x would delete x from the image (image-spec, layer.md, "Whiteouts"). */

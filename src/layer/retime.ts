@@ -1,11 +1,10 @@
 /** A layer with the times of another SOURCE_DATE_EPOCH: the bytes that packing with it would have given. */
 import { toByteString } from '../system/byte-path.ts';
-import { diskError } from '../system/files.ts';
 import type { LayerFiles } from './compare-layers.ts';
-import { ContentCopier } from './copy-content.ts';
 import { type LayerTimes, ownTime } from './layer-times.ts';
-import { type LayerOutput, LayerWriter, type PackedLayer } from './layer-writer.ts';
+import type { LayerOutput, PackedLayer } from './layer-writer.ts';
 import { loadToc } from './toc-file.ts';
+import { writeLayer } from './write-layer.ts';
 
 export interface RetimeRequest {
   /** The layer as it is. Kiln has packed it, so its entries say all that is in the tar. */
@@ -15,13 +14,10 @@ export interface RetimeRequest {
 }
 
 /** Writes the layer anew, entry by entry. On failure nothing stays. Throws STORE_CORRUPT_TOC and STORE_DISK_FULL. */
-export async function retimeLayer({ layer, times, output }: RetimeRequest): Promise<PackedLayer> {
-  const { entries } = loadToc(layer.toc);
+export function retimeLayer({ layer, times, output }: RetimeRequest): Promise<PackedLayer> {
   const path = toByteString(layer.tar);
-  const writer = new LayerWriter(output);
-  const copier = new ContentCopier(writer);
-  try {
-    for (const [number, { offset, ...entry }] of entries.entries()) {
+  return writeLayer(output, async ({ writer, copier }) => {
+    for (const [number, { offset, ...entry }] of loadToc(layer.toc).entries.entries()) {
       const { time, origin } = ownTime(times, number, entry.mtime);
       writer.begin({ ...entry, mtime: time }, origin);
       const { size } = entry;
@@ -31,11 +27,5 @@ export async function retimeLayer({ layer, times, output }: RetimeRequest): Prom
           : copier.copy({ kind: 'range', path, offset, size }, { size, shown: path });
       if (wait !== undefined) await wait;
     }
-    return await writer.finish();
-  } catch (error) {
-    writer.abandon();
-    throw diskError(error, output.directory);
-  } finally {
-    copier.close();
-  }
+  });
 }

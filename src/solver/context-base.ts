@@ -4,7 +4,7 @@ import type { FileTree } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StageState } from './step-layer.ts';
-import { listMatches } from './step-sources.ts';
+import { listEntries } from './step-sources.ts';
 
 /** Packs the whole context as one layer on nothing. */
 export async function executeContextBase(context: SolverContext, name: string): Promise<StageState> {
@@ -16,9 +16,10 @@ export async function executeContextBase(context: SolverContext, name: string): 
     created: context.now(),
     use: { ofImage: true, isRead: true },
   });
-  const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
-  const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
-  const { digest } = listMatches([{ tree, path: '', name: '', entry: root, files }]);
+  const { digest } = listEntries(
+    tree,
+    items.map(({ entry }) => entry),
+  );
   return { layers: [{ settled: Promise.resolve(packed) }], key: digest };
 }
 

@@ -17,7 +17,7 @@ import type { RunSettings } from './run-settings.ts';
 import type { ExecutionEnvironment, SolverContext } from './solver-context.ts';
 import { chainsOf, settle, settleContent } from './step-layer.ts';
 import type { StepRequest } from './step-request.ts';
-import { ensureBytes, listMatches, placeName, type StageOf, treeOf } from './step-sources.ts';
+import { ensureBytes, listEntries, placeName, type StageOf, treeOf } from './step-sources.ts';
 
 export interface PreparedMounts {
   readonly mounts: readonly SandboxMount[];
@@ -307,7 +307,8 @@ async function mountItems(
 export async function listMountSource(context: SolverContext, request: MountSource): Promise<FileList> {
   const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
   const items = await ensureMountBytes(context, request);
-  const files = items.map(({ entry }) => ({ path: entry.path, relative: entry.path, entry }));
-  const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
-  return listMatches([{ tree, path: '', name: '', entry: root, files }]);
+  return listEntries(
+    tree,
+    items.map(({ entry }) => entry),
+  );
 }

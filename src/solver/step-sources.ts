@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { cleanPath, IgnoreMatcher } from '../dockerfile/ignore.ts';
 import { BuildError } from '../errors.ts';
+import type { Entry } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
 import type { TransferSource, TransferStep } from '../plan/step.ts';
@@ -105,6 +106,13 @@ export function listMatches(matches: readonly SourceMatch[]): FileList {
     lists.set(matches, list);
   }
   return list;
+}
+
+/** Files of a tree at their own paths as a list. */
+export function listEntries(tree: FileTree, entries: readonly Entry[]): FileList {
+  const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
+  const files = entries.map((entry) => ({ path: entry.path, relative: entry.path, entry }));
+  return listMatches([{ tree, path: '', name: '', entry: root, files }]);
 }
 
 const lists = new WeakMap<readonly SourceMatch[], FileList>();
