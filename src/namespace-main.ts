@@ -34,8 +34,8 @@ export interface NamespaceMessage {
 }
 
 serveNamespace<NamespaceTask, Answer>((task, context) => {
-  // Files get the modes their layers say, not what a shell once asked for.
-  process.umask(0);
+  // Not the caller's, which may hide files of the store from its groups; modes that layers say are set beside it.
+  process.umask(0o022);
   setMaxListeners(0, context.signal);
   switch (task.task) {
     case 'build':

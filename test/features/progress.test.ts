@@ -44,6 +44,32 @@ test('json: one object a line, from build-started to build-finished, in order of
   );
 });
 
+test.each([
+  ['of COPY alone', ''],
+  ['that goes on inside the namespace', 'RUN echo inside\n'],
+])('steps of a build %s are told as they begin, and once', async (_name, more) => {
+  const work = new Workspace(ROOTLESS);
+  work.shell('head -c 200M /dev/urandom > big');
+  const args = work
+    .buildCommand(`ARG BASE\nFROM $BASE\nCOPY big /big\n${more}`)
+    .map((word) => (word === '--progress=plain' ? '--progress=json' : word));
+  const result = await work.kiln(args);
+  expect(result.exitCode, result.stderr).toBe(0);
+  const events = result.stderr
+    .trim()
+    .split('\n')
+    .map(
+      (line) => JSON.parse(line) as { type: string; at: number; step?: { name: string }; duration?: number },
+    );
+  const of = (type: string) =>
+    events.filter((event) => event.type === type && event.step?.name.startsWith('COPY'));
+  const [started, finished] = [of('step-started'), of('step-finished')];
+  expect([started.length, finished.length]).toEqual([1, 1]);
+  const shown = (finished[0]?.at ?? 0) - (started[0]?.at ?? 0);
+  expect(shown).toBeGreaterThan((finished[0]?.duration ?? 0) / 2);
+  expect(events.filter((event) => event.type === 'build-started')).toHaveLength(1);
+});
+
 test('json of a failure ends with build-failed and its code', async () => {
   const work = new Workspace(ROOTLESS);
   const args = work

@@ -44,6 +44,15 @@ describe.each(VARIANTS)('the cache as $user over $snapshotter', (variant) => {
   });
 });
 
+test.each(VARIANTS)('nobody else may write to the store of $user over $snapshotter', async (variant) => {
+  const work = new Workspace(variant);
+  work.write('f', '1');
+  await work.build(DOCKERFILE);
+  // Files of images have the modes that their images say.
+  const find = `find ${work.home} -path '*/snapshots/*' -prune -o ! -type l -perm /022 -print`;
+  expect(work.shell(find)).toBe('');
+});
+
 describe('the cache', () => {
   test('--no-cache runs every step', async () => {
     const work = new Workspace(ROOTLESS);
