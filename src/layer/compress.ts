@@ -6,7 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants, crc32, deflateRaw, type ZlibOptions, zstdCompress } from 'node:zlib';
 import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.ts';
 import { DEFAULT_LEVEL } from '../image/layer-form.ts';
-import { BackgroundFile } from './background-file.ts';
+import { BackgroundFile } from '../system/background-file.ts';
 import { cheapestWay } from './compressibility.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */

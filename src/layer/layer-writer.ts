@@ -7,7 +7,7 @@ import { readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BugError } from '../errors.ts';
 import { type Compression, type DiffId, MEDIA_TYPE } from '../image/descriptor.ts';
-import { BackgroundFile } from './background-file.ts';
+import { BackgroundFile } from '../system/background-file.ts';
 import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
 import type { Entry, TocEntry } from './entry.ts';
 import { type PackedTimes, TimeKeeper, type TimeOrigin } from './layer-times.ts';

@@ -1,8 +1,15 @@
 /** An OCI image layout in a directory of the user's: blobs first, index.json last. */
-import { constants, copyFileSync, existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Descriptor, hexOf } from '../image/descriptor.ts';
-import { diskError, makeDirectories, readTextIfExists, writeFileAtomic } from '../system/files.ts';
+import { copyFile } from '../system/copy-file.ts';
+import {
+  diskError,
+  makeDirectories,
+  randomName,
+  readTextIfExists,
+  writeFileAtomic,
+} from '../system/files.ts';
 import type { AssembledImage } from './assemble.ts';
 import { layoutIndex } from './layout-index.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
@@ -17,12 +24,7 @@ export async function writeLayout(
   try {
     makeDirectories(join(destination, 'blobs', 'sha256'));
     for (const layer of layers) {
-      // Reflink where the filesystem can: the copy then costs nothing.
-      if (!existsSync(path(layer))) {
-        const draft = `${path(layer)}.partial`;
-        copyFileSync(store.blobs.path(layer.digest), draft, constants.COPYFILE_FICLONE);
-        renameSync(draft, path(layer));
-      }
+      if (!existsSync(path(layer))) await copyInto(path(layer), store.blobs.path(layer.digest));
     }
     for (const { descriptor, content } of [...documents, manifest]) {
       writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });
@@ -35,6 +37,18 @@ export async function writeLayout(
     writeFileAtomic(join(destination, 'index.json'), index, { temporary: destination });
   } catch (error) {
     throw diskError(error, destination);
+  }
+}
+
+/** Copies a blob to its place; nobody sees half of it, and of two that do so one is the last. */
+async function copyInto(path: string, source: string): Promise<void> {
+  const draft = `${path}.${randomName()}`;
+  try {
+    await copyFile(source, draft);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
   }
 }
 
