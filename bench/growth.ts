@@ -43,7 +43,7 @@ function context(place: GrowthPlace, lines: readonly string[]): string {
 
 /** A build that is made before anything is measured. */
 async function once(place: GrowthPlace, command: string[]): Promise<void> {
-  await measure(place.racer, command);
+  await measure(place.racer, [command]);
 }
 
 function coldAndCached(place: GrowthPlace, directory: string): ReadonlyMap<string, readonly string[][]> {
@@ -180,11 +180,11 @@ async function measureAxis(axis: Axis, place: GrowthPlace): Promise<void> {
     const tasks = await axis.prepare(n, place);
     execFileSync('chmod', ['-R', 'a+rX', join(place.directory, 'context')]);
     for (const [task, commands] of tasks) {
-      if (task === 'cached') await Promise.all(commands.map((command) => measure(place.racer, command)));
+      if (task === 'cached') await measure(place.racer, commands);
       const runs: Measured[] = [];
       for (let run = 0; run < place.runs; run++) {
         clear(join(place.directory, 'layout'));
-        runs.push(together(await Promise.all(commands.map((command) => measure(place.racer, command)))));
+        runs.push(await measure(place.racer, commands));
       }
       runs.sort((a, b) => a.seconds - b.seconds);
       const middle = runs[Math.floor(runs.length / 2)];
@@ -194,14 +194,6 @@ async function measureAxis(axis: Axis, place: GrowthPlace): Promise<void> {
     }
   }
   print(axis, results);
-}
-
-/** Commands that ran at once: the longest, and the memory of all. */
-function together(all: readonly Measured[]): Measured {
-  return {
-    seconds: Math.max(...all.map(({ seconds }) => seconds)),
-    peakBytes: all.reduce((sum, { peakBytes }) => sum + peakBytes, 0),
-  };
 }
 
 function print(axis: Axis, results: ReadonlyMap<string, readonly { n: number; measured: Measured }[]>): void {

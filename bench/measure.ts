@@ -1,4 +1,4 @@
-/** One run of a command as the racer: how long it took, and the most memory that it and its children held at once. */
+/** Commands run at once as the racer: how long they took, and the most memory that they and their children held together. */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Racer, racerArguments, racerEnvironment } from './builders.ts';
@@ -11,31 +11,41 @@ export interface Measured {
 
 const SAMPLE_MS = 20;
 
-/** Runs a command; rejects when it fails. */
-export async function measure(racer: Racer, command: readonly string[]): Promise<Measured> {
+/** Runs commands at once; rejects when one fails. */
+export async function measure(racer: Racer, commands: readonly (readonly string[])[]): Promise<Measured> {
   const began = process.hrtime.bigint();
+  const pids = new Set<number>();
+  let peakBytes = 0;
+  const sampler = setInterval(() => {
+    peakBytes = Math.max(peakBytes, residentBytes(pids));
+  }, SAMPLE_MS);
+  try {
+    await Promise.all(commands.map((command) => finished(racer, command, pids)));
+  } finally {
+    clearInterval(sampler);
+  }
+  return { seconds: Number(process.hrtime.bigint() - began) / 1e9, peakBytes };
+}
+
+async function finished(racer: Racer, command: readonly string[], pids: Set<number>): Promise<void> {
   const child = spawn('setpriv', racerArguments(racer, command), {
     env: racerEnvironment(racer),
     cwd: racer.home,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  const pid = child.pid ?? 0;
+  pids.add(pid);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-2000);
   });
-  let peakBytes = 0;
-  const sampler = setInterval(() => {
-    peakBytes = Math.max(peakBytes, residentBytes(child.pid ?? 0));
-  }, SAMPLE_MS);
   const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  clearInterval(sampler);
-  const seconds = Number(process.hrtime.bigint() - began) / 1e9;
+  pids.delete(pid);
   if (status !== 0) throw new Error(`${command.join(' ')}: ${said}`);
-  return { seconds, peakBytes };
 }
 
-/** Proportional set size of a process and everything below it. */
-function residentBytes(root: number): number {
+/** Proportional set size of processes and everything below them. */
+function residentBytes(roots: Iterable<number>): number {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
@@ -48,7 +58,7 @@ function residentBytes(root: number): number {
     const own = Number(/^Pss: +(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
     return (children.get(pid) ?? []).reduce((total, child) => total + sum(child), own);
   };
-  return sum(root);
+  return [...roots].reduce((total, root) => total + sum(root), 0);
 }
 
 /** A file of /proc; empty when the process has ended meanwhile. */

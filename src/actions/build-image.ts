@@ -177,8 +177,6 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   const { request, epoch, environment, store, resolver, remote, contexts, caches } = work;
   const { emit, clock } = environment;
   const pool = new LayerPool({ threads: request.threads });
-  // Inside, something will be packed: the thread starts while the first step is prepared.
-  if (environment.execution !== undefined) pool.warm();
   const stop = new AbortController();
   const signal = AbortSignal.any([environment.signal, stop.signal]);
   const borrowed = new BorrowedRecords(store);

@@ -1,9 +1,13 @@
-/** Worker threads that pack and unpack layers beside the build. Started on first use. */
+/**
+ * Worker threads that pack and unpack layers beside the build. Started at the first job that is worth one; smaller ones
+ * are done at once.
+ */
 import type { Worker } from 'node:worker_threads';
 import { BugError, BuildError, type ErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
 import type { LayerJobName, LayerJobRequest, LayerJobResult } from './layer-jobs.ts';
 import type { JobError, JobMessage, JobReply } from './layer-worker.ts';
+import { isSmall } from './small-job.ts';
 
 interface Waiting {
   readonly resolve: (result: unknown) => void;
@@ -18,6 +22,8 @@ interface Thread {
 export class LayerPool {
   readonly #limit: number;
   readonly #threads: Thread[] = [];
+  /** Small jobs under way. */
+  readonly #here = new Set<Promise<unknown>>();
   #next = 0;
   #closed = false;
 
@@ -26,14 +32,9 @@ export class LayerPool {
     this.#limit = Math.max(1, threads);
   }
 
-  /** Starts a thread, so that the first job does not wait for it. */
-  warm(): void {
-    if (this.#threads.length === 0) this.#start({ warm: true });
-  }
-
   /**
-   * Does a job in the least busy thread. Jobs of one thread interleave only where they wait for compression. An aborted
-   * job is let run out unless the pool is closed; its result is dropped.
+   * Does a job, a larger one in the least busy thread. Jobs of one thread interleave only where they wait for
+   * compression. An aborted job is let run out unless the pool is closed; its result is dropped.
    */
   run<N extends LayerJobName>(
     name: N,
@@ -42,6 +43,7 @@ export class LayerPool {
   ): Promise<LayerJobResult<N>> {
     if (this.#closed) return Promise.reject(new BugError('the layer pool is closed'));
     if (signal.aborted) return Promise.reject(signal.reason);
+    if (this.#threads.length === 0 && isSmall(name, request)) return this.#doHere(name, request);
     const thread = this.#pick();
     const id = this.#next++;
     return new Promise<LayerJobResult<N>>((resolve, reject) => {
@@ -61,12 +63,26 @@ export class LayerPool {
     });
   }
 
-  /** Ends all threads at once; jobs under way are rejected. */
+  /** Ends all threads at once; jobs under way there are rejected. */
   async close(): Promise<void> {
     this.#closed = true;
+    await Promise.allSettled(this.#here);
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
     for (const { jobs } of this.#threads) {
       for (const { reject } of jobs.values()) reject(new BugError('the layer pool was closed'));
+    }
+  }
+
+  async #doHere<N extends LayerJobName>(name: N, request: LayerJobRequest<N>): Promise<LayerJobResult<N>> {
+    // Loaded here: a cached build packs nothing.
+    const { LAYER_JOBS } = await import('./layer-jobs.ts');
+    const job = LAYER_JOBS[name] as (request: LayerJobRequest<N>) => Promise<LayerJobResult<N>>;
+    const done = job(request);
+    this.#here.add(done);
+    try {
+      return await done;
+    } finally {
+      this.#here.delete(done);
     }
   }
 
@@ -77,10 +93,10 @@ export class LayerPool {
     return this.#threads.reduce((best, thread) => (thread.jobs.size < best.jobs.size ? thread : best));
   }
 
-  #start({ warm } = { warm: false }): Thread {
+  #start(): Thread {
     // Loaded here: a cached build starts no thread and should not pay for the module.
     const { Worker } = process.getBuiltinModule('node:worker_threads');
-    const worker = new Worker(entryPoint('layer-worker'), { workerData: { warm } });
+    const worker = new Worker(entryPoint('layer-worker'));
     const thread: Thread = { worker, jobs: new Map() };
     worker.on('message', (reply: JobReply) => {
       const waiting = thread.jobs.get(reply.id);

@@ -1,7 +1,6 @@
 /** The worker thread's side of the layer pool. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { BuildError, messageOf } from '../errors.ts';
-import { listXattrs } from '../system/xattrs.ts';
 import { LAYER_JOBS, type LayerJobName } from './layer-jobs.ts';
 
 /** A job as it arrives, and how its end is told. */
@@ -41,6 +40,3 @@ parentPort?.on('message', ({ id, name, request }: JobMessage) => {
     (error: unknown) => reply({ id, ok: false, error: describe(error) }),
   );
 });
-
-// A thread started ahead of its first job loads what that job will need: libc calls cost 6 to 8 ms to load.
-if ((workerData as { warm?: boolean } | null)?.warm === true) listXattrs('/');

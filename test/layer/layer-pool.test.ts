@@ -17,7 +17,6 @@ function pool(threads: number): LayerPool {
 test('every kind of job', async () => {
   const place = new Place();
   const threads = pool(2);
-  threads.warm();
   const items = [file('a/\xff', 'bytes'), { entry: entry('l', { type: 'symlink', linkTarget: 'a' }) }];
   const packed = await threads.run('packTree', { items, output: place.output() }, signal);
   const upper = place.script('mkdir d; echo x > d/f');
@@ -36,10 +35,13 @@ test('every kind of job', async () => {
   await threads.run('complete', { directory, lowers: [upper], incomplete }, signal);
 });
 
-test('an error keeps its code, message and ways out', async () => {
+test.each([
+  ['a small job', 3],
+  ['a thread', 3 << 20],
+])('an error of %s keeps its code, message and ways out', async (_where, size) => {
   const place = new Place();
   const threads = pool(1);
-  const items = [{ entry: entry('f', { size: 3 }), content: { kind: 'file', path: '/nowhere' } as const }];
+  const items = [{ entry: entry('f', { size }), content: { kind: 'file', path: '/nowhere' } as const }];
   const error: unknown = await threads
     .run('packTree', { items, output: place.output() }, signal)
     .catch((reason: unknown) => reason);
@@ -90,4 +92,40 @@ test('many jobs share few threads', async () => {
   expect(new Set(layers.map(({ diffId }) => diffId)).size).toBe(12);
   const alone = await place.pack([file('f7', Buffer.alloc(3 << 20, '7'))], { forms });
   expect(layers[7]?.blobs.map(({ digest }) => digest)).toEqual(alone.blobs.map(({ digest }) => digest));
+});
+
+test('few files take no thread, many or large ones do, and both give the same layer', async () => {
+  const place = new Place();
+  const few = place.script('mkdir d; for i in 1 2 3; do echo $i > d/$i; done; ln -s d/1 l; ln d/2 d/two');
+  const many = place.script('mkdir d; for i in $(seq 100); do echo $i > d/$i; done');
+  const large = place.script('head -c 3000000 /dev/zero > f');
+  const bare = async (upper: string) => {
+    const workers = process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+    const threads = pool(1);
+    const output = place.output();
+    const { diffId } = await threads.run('packSnapshot', { upper, lowers: [], output }, signal);
+    const started =
+      process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length > workers;
+    await threads.close();
+    const inThread = new LayerPool({ threads: 1 });
+    // A thread that is there already takes small jobs too.
+    await inThread.run('packSnapshot', { upper: large, lowers: [], output: place.output() }, signal);
+    const again = await inThread.run('packSnapshot', { upper, lowers: [], output: place.output() }, signal);
+    await inThread.close();
+    expect(again.diffId).toBe(diffId);
+    return started;
+  };
+  expect(await bare(few)).toBe(false);
+  expect(await bare(many)).toBe(true);
+  expect(await bare(large)).toBe(true);
+});
+
+test('closing waits for a small job', async () => {
+  const place = new Place();
+  const threads = new LayerPool({ threads: 1 });
+  const output = place.output();
+  const working = threads.run('packTree', { items: [file('a', 'bytes')], output }, signal);
+  await threads.close();
+  const { tocPath } = await working;
+  expect(outline(loadToc(tocPath))).toEqual(['a']);
 });
