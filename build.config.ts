@@ -92,6 +92,7 @@ try {
       cli: 'src/cli.ts',
       kiln: 'src/start.ts',
       'layer-worker': 'src/layer/layer-worker.ts',
+      'literal-worker': 'src/layer/literal-worker.ts',
       'namespace-main': 'src/namespace-main.ts',
       'chroot-init': 'src/executor/chroot-init.ts',
     },

@@ -8,6 +8,7 @@ import { type Compression, type Digest, MEDIA_TYPE } from '../image/descriptor.t
 import { DEFAULT_LEVEL } from '../image/layer-form.ts';
 import { BackgroundFile } from '../system/background-file.ts';
 import { cheapestWay } from './compressibility.ts';
+import { LiteralCoder } from './literal-coder.ts';
 
 /** deflate's window: each unit is compressed with the end of the one before as its dictionary. */
 const WINDOW = 32 << 10;
@@ -60,8 +61,16 @@ interface Format {
   readonly unit: number;
   readonly head: Buffer;
   /** Called in the order of the units; they are compressed side by side. */
-  compress(unit: Buffer): Promise<Buffer>;
+  compress(unit: Buffer): Promise<Compressed>;
   tail(): Buffer;
+  /** Ends the threads of its own. */
+  end(): Promise<void>;
+}
+
+interface Compressed {
+  readonly bytes: Buffer;
+  /** Told once they are written. */
+  readonly done?: () => void;
 }
 
 /** RFC 1952 header: deflate, no name, no time, unknown system. */
@@ -70,14 +79,12 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 /** An empty last block with fixed Huffman codes (RFC 1951): ends a stream of sync-flushed blocks. */
 const DEFLATE_END = Buffer.from([3, 0]);
 
-/** Longer blocks mean fewer code tables to make, which is most of the work where nothing is searched. */
-const CODING_ONLY = { strategy: constants.Z_HUFFMAN_ONLY, memLevel: 9 } as const;
-
 /** One gzip member, made of units that end in a sync flush. */
 function gzipFormat(level: number | undefined): Format {
   let dictionary: Buffer | undefined;
   let crc = 0;
   let length = 0;
+  const coder = new LiteralCoder(GZIP_UNIT);
   return {
     unit: GZIP_UNIT,
     head: GZIP_HEADER,
@@ -92,9 +99,10 @@ function gzipFormat(level: number | undefined): Format {
         ...(dictionary === undefined ? {} : { dictionary }),
       };
       dictionary = Buffer.from(unit.subarray(Math.max(0, unit.length - WINDOW)));
-      const way = cheapestWay(unit);
-      if (way === 'stored') return Promise.resolve(storedBlocks(unit));
-      return deflate(unit, way === 'full' ? options : { ...options, ...CODING_ONLY });
+      // Level 0 is to store.
+      const way = level === 0 ? 'stored' : cheapestWay(unit);
+      if (way === 'full') return deflate(unit, options);
+      return way === 'huffman' ? coder.code(unit) : Promise.resolve({ bytes: storedBlocks(unit) });
     },
     tail: () => {
       const trailer = Buffer.alloc(8);
@@ -102,12 +110,13 @@ function gzipFormat(level: number | undefined): Format {
       trailer.writeUInt32LE(length % 2 ** 32, 4);
       return Buffer.concat([DEFLATE_END, trailer]);
     },
+    end: () => coder.end(),
   };
 }
 
-function deflate(bytes: Buffer, options: ZlibOptions): Promise<Buffer> {
+function deflate(unit: Buffer, options: ZlibOptions): Promise<Compressed> {
   return new Promise((resolve, reject) => {
-    deflateRaw(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)));
+    deflateRaw(unit, options, (error, bytes) => (error === null ? resolve({ bytes }) : reject(error)));
   });
 }
 
@@ -136,9 +145,10 @@ function zstdFormat(level: number | undefined): Format {
     compress: (unit) =>
       new Promise((resolve, reject) => {
         const options = { params, chunkSize: (unit.length >> 1) + 1024 };
-        zstdCompress(unit, options, (error, result) => (error === null ? resolve(result) : reject(error)));
+        zstdCompress(unit, options, (error, bytes) => (error === null ? resolve({ bytes }) : reject(error)));
       }),
     tail: () => Buffer.alloc(0),
+    end: () => Promise.resolve(),
   };
 }
 
@@ -167,7 +177,7 @@ class UnitCompressor implements BlobCompressor {
 
   push(bytes: Buffer): Promise<void> | undefined {
     for (let at = 0; at < bytes.length; ) {
-      this.#unit ??= this.#free.pop() ?? Buffer.allocUnsafe(this.#format.unit);
+      this.#unit ??= this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(this.#format.unit));
       const count = bytes.copy(this.#unit, this.#fill, at);
       at += count;
       this.#fill += count;
@@ -182,12 +192,13 @@ class UnitCompressor implements BlobCompressor {
     if (this.#unit !== undefined || this.#units === 0) this.#compress(this.#unit ?? Buffer.alloc(0));
     await this.#written.at(-1);
     this.#write(this.#format.tail());
-    await this.#file.finish();
+    await Promise.all([this.#file.finish(), this.#format.end()]);
     return { ...this.#blob, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#file.size };
   }
 
   abandon(): void {
     this.#abandoned = true;
+    this.#format.end();
     this.#file.abandon();
   }
 
@@ -205,20 +216,20 @@ class UnitCompressor implements BlobCompressor {
 
   async #writeAfter(
     before: Promise<void> | undefined,
-    { result, buffer }: { result: Promise<Buffer>; buffer: Buffer },
+    { result, buffer }: { result: Promise<Compressed>; buffer: Buffer },
   ): Promise<void> {
     result.catch(() => undefined);
     await before;
-    const bytes = await result;
+    const { bytes, done } = await result;
     if (this.#abandoned) return;
-    this.#write(bytes);
+    this.#write(bytes, done);
     await this.#file.room();
     this.#free.push(buffer);
     this.#written.shift();
   }
 
-  #write(bytes: Buffer): void {
+  #write(bytes: Buffer, done?: () => void): void {
     this.#hash.update(bytes);
-    this.#file.append(bytes);
+    this.#file.append(bytes, done);
   }
 }

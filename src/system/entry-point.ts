@@ -7,6 +7,7 @@ declare const KILN_BUNDLE: boolean | undefined;
 
 const SOURCES = {
   'layer-worker': '../layer/layer-worker.ts',
+  'literal-worker': '../layer/literal-worker.ts',
   'namespace-main': '../namespace-main.ts',
   'chroot-init': '../executor/chroot-init.ts',
 } as const;
