@@ -18,13 +18,13 @@ import type { OutputDependencies } from './output-dependencies.ts';
 export async function writeLayout(
   { manifest, documents, layers }: Pick<AssembledImage, 'manifest' | 'documents' | 'layers'>,
   { destination, names }: { readonly destination: string; readonly names: readonly string[] },
-  { store }: Pick<OutputDependencies, 'store'>,
+  { store, signal }: Pick<OutputDependencies, 'store' | 'signal'>,
 ): Promise<void> {
   const path = ({ digest }: Descriptor): string => join(destination, 'blobs', 'sha256', hexOf(digest));
   try {
     makeDirectories(join(destination, 'blobs', 'sha256'));
     for (const layer of layers) {
-      if (!existsSync(path(layer))) await copyInto(path(layer), store.blobs.path(layer.digest));
+      if (!existsSync(path(layer))) await copyInto(path(layer), store.blobs.path(layer.digest), signal);
     }
     for (const { descriptor, content } of [...documents, manifest]) {
       writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });
@@ -41,10 +41,10 @@ export async function writeLayout(
 }
 
 /** Copies a blob to its place; nobody sees half of it, and of two that do so one is the last. */
-async function copyInto(path: string, source: string): Promise<void> {
+async function copyInto(path: string, source: string, signal: AbortSignal): Promise<void> {
   const draft = `${path}.${randomName()}`;
   try {
-    await copyFile(source, draft);
+    await copyFile(source, draft, signal);
     renameSync(draft, path);
   } catch (error) {
     rmSync(draft, { force: true });

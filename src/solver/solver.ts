@@ -3,6 +3,7 @@
  * of how a step is run; that is in run-step.ts and transfer-step.ts.
  */
 import { setImmediate } from 'node:timers/promises';
+import { BuildError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
@@ -107,7 +108,9 @@ export class Solver {
       const early = (await beginsEarly(this.#context, request)) ? started(run()) : undefined;
       // The main thread reads for the key as soon as the other one has its work.
       if (early !== undefined) await setImmediate();
-      const found = await lookUp(this.#context, request, first);
+      const found = await lookUp(this.#context, request, first).catch((error: unknown) => {
+        throw error instanceof BuildError ? error.at(step.location) : error;
+      });
       if (this.#context.options.explain) {
         await explainStep(this.#context, { request, found, plan: this.#plan });
       }

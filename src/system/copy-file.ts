@@ -4,14 +4,17 @@ import { BugError, systemErrorCode } from '../errors.ts';
 import { BackgroundFile } from './background-file.ts';
 import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
 
-/** Copies to a path where nothing may be yet; on failure part of it may stay there. Throws the system's error. */
-export async function copyFile(source: string, target: string): Promise<void> {
+/**
+ * Copies to a path where nothing may be yet; on failure part of it may stay there. Throws the system's error, and the
+ * signal's reason.
+ */
+export async function copyFile(source: string, target: string, signal: AbortSignal): Promise<void> {
   if (isCloned(source, target)) return;
   const reader = new BlockReader(source);
   try {
     const file = new BackgroundFile(target);
     try {
-      await copyBlocks(reader, file);
+      await copyBlocks(reader, file, signal);
     } finally {
       file.abandon();
     }
@@ -31,9 +34,10 @@ function isCloned(source: string, target: string): boolean {
   }
 }
 
-async function copyBlocks(reader: BlockReader, file: BackgroundFile): Promise<void> {
+async function copyBlocks(reader: BlockReader, file: BackgroundFile, signal: AbortSignal): Promise<void> {
   const free: Buffer[] = [];
   for (;;) {
+    signal.throwIfAborted();
     const block = free.pop() ?? directBlock();
     const count = await reader.next(block);
     if (count === 0) break;

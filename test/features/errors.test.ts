@@ -105,6 +105,19 @@ describe.each(VARIANTS)('a failing RUN as $user over $snapshotter', (variant) =>
   });
 });
 
+test.each([
+  ['', []],
+  [' with --no-cache', ['--no-cache']],
+])('a file of the context that nobody may read is named, with its line%s', async (_name, args) => {
+  const work = new Workspace(ROOTLESS);
+  chmodSync(work.write('secret', 'x'), 0);
+  const result = await work.tryBuild('ARG BASE\nFROM $BASE\nCOPY . /all\nRUN true\n', { args });
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain('[CONTEXT_NO_ACCESS]');
+  expect(result.stderr).toMatch(/:3\n[^]*>>> COPY \. \/all/);
+  expect(result.stderr).toContain('name it in .dockerignore: secret');
+});
+
 describe('the machine', () => {
   /** A directory for PATH in which each program can be left out. */
   const without = (work: Workspace, ...absent: string[]): string => {

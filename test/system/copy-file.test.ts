@@ -19,6 +19,8 @@ import { run } from '../setup/run.ts';
 /** ext4 or the like, where O_DIRECT works; a filesystem in memory, where it may not. */
 const PLACES = ['/var/tmp', '/dev/shm'];
 
+const { signal } = new AbortController();
+
 /** Takes the ways it is told to, one after another. */
 class GivenRoute extends IoRoute {
   readonly #ways: readonly Way[];
@@ -104,10 +106,20 @@ test.each(PLACES)('a copy has the bytes of its source (%s)', async (place) => {
   for (const size of [0, 1, 4095, 1 << 20, (1 << 20) + 1, (40 << 20) + 12_345]) {
     const [source, target] = [join(folder, `source-${size}`), join(folder, `target-${size}`)];
     writeFileSync(source, randomBytes(size));
-    await copyFile(source, target);
+    await copyFile(source, target, signal);
     expect(statSync(target).size).toBe(size);
     run('cmp', [source, target]);
   }
+});
+
+test('a copy is given up at once', async () => {
+  const folder = directory('/var/tmp');
+  writeFileSync(join(folder, 'source'), randomBytes(40 << 20));
+  const abort = new AbortController();
+  const copying = copyFile(join(folder, 'source'), join(folder, 'target'), abort.signal);
+  abort.abort(new Error('stopped'));
+  await expect(copying).rejects.toThrow('stopped');
+  await vi.waitFor(() => expect(openBelow(folder)).toEqual([]));
 });
 
 test('a copy is not written over anything', async () => {
@@ -115,7 +127,7 @@ test('a copy is not written over anything', async () => {
   const [source, target] = [join(folder, 'source'), join(folder, 'target')];
   writeFileSync(source, 'new');
   writeFileSync(target, 'old');
-  await expect(copyFile(source, target)).rejects.toThrow(/EEXIST/);
+  await expect(copyFile(source, target, signal)).rejects.toThrow(/EEXIST/);
   expect(readFileSync(target, 'utf8')).toBe('old');
 });
 
