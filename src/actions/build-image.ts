@@ -256,7 +256,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   } finally {
     borrowed.keep();
     await pool.close();
-    access.close();
+    await access.close();
   }
 }
 

@@ -47,7 +47,7 @@ export async function diffImages(
     return { changes, layers: layers ? await layerDiffs(before, after, stacks) : [] };
   } finally {
     await pool.close();
-    access.close();
+    await access.close();
   }
 }
 

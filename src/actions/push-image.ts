@@ -81,7 +81,7 @@ export async function pushStored(
     return top.descriptor;
   } finally {
     await pool.close();
-    access.close();
+    await access.close();
   }
 }
 

@@ -53,7 +53,7 @@ export async function saveImages(
     await writeImages(contents, { type: format, destination }, { store, signal, stdout });
   } finally {
     await pool.close();
-    access.close();
+    await access.close();
   }
 }
 

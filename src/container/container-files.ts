@@ -88,7 +88,7 @@ export async function withContainerFiles<Result>(
       return await work(new ContainerFiles(image, access, { upper, lowers, mountPoints }));
     } finally {
       await pool.close();
-      access.close();
+      await access.close();
     }
   });
 }

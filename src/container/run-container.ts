@@ -125,7 +125,7 @@ async function createContainer(request: ContainerRequest, world: ContainerWorld)
     throw error;
   } finally {
     await pool.close();
-    access.close();
+    await access.close();
   }
 }
 

@@ -16,6 +16,7 @@ import type { PackItem } from '../layer/pack-tree.ts';
 import { loadToc } from '../layer/toc-file.ts';
 import type { Session, Store } from '../store/store.ts';
 import { layerFailure } from './cached-layer-error.ts';
+import type { ImageLayer } from './image-resolver.ts';
 import { LayerPacking, type PackingOptions } from './layer-packing.ts';
 import type { LayerUse } from './layer-use.ts';
 import { chainsOf, type SettledLayer, type StepLayer, settle } from './step-layer.ts';
@@ -36,6 +37,10 @@ export class LayerAccess {
   readonly #directories = new Map<ChainId, Promise<string>>();
   readonly #compared = new Map<string, Promise<boolean>>();
   readonly #trees = new WeakMap<readonly StepLayer[], Promise<LayeredTree>>();
+  /** Blobs on their way into the store. */
+  readonly #receiving = new Set<Promise<void>>();
+  /** Aborted when nothing is wanted any more. */
+  readonly #over = new AbortController();
   #session: Session | undefined;
   #closed = false;
 
@@ -59,9 +64,11 @@ export class LayerAccess {
     return this.session;
   }
 
-  /** Removes the scratch space. */
-  close(): void {
+  /** Gives up blobs that are still being fetched, and removes the scratch space. */
+  async close(): Promise<void> {
     this.#closed = true;
+    this.#over.abort();
+    await Promise.allSettled(this.#receiving);
     this.#session?.close();
     this.#session = undefined;
   }
@@ -191,7 +198,7 @@ export class LayerAccess {
 
   /** Makes sure some blob of the layer is in the store; says which. */
   async ensureBlob(layer: SettledLayer, reporter?: StepReporter): Promise<Descriptor> {
-    const { store, signal } = this.#options;
+    const { store } = this.#options;
     const { image } = layer;
     if (image !== undefined && store.blobs.claim(image.descriptor.digest)) return image.descriptor;
     if (store.blobs.claim(layer.diffId)) return this.#tarDescriptor(layer);
@@ -199,17 +206,27 @@ export class LayerAccess {
     if (variant !== undefined) return variant;
     if (image === undefined)
       throw new BuildError('STORE_MISSING_BLOB', `the store lacks layer ${layer.diffId}`);
+    const received = this.#receive(image, reporter);
+    this.#receiving.add(received);
     try {
-      const source = await image.source.fetchBlob(image.descriptor, signal);
-      let received = 0;
-      await store.blobs.receive(image.descriptor, source, (count) => {
-        received += count;
-        reporter?.bytes(received, image.descriptor.size);
-      });
+      await received;
     } catch (error) {
       throw layerFailure(layer, error);
+    } finally {
+      this.#receiving.delete(received);
     }
     return image.descriptor;
+  }
+
+  async #receive({ descriptor, source }: ImageLayer, reporter: StepReporter | undefined): Promise<void> {
+    const { store, signal } = this.#options;
+    const ended = AbortSignal.any([signal, this.#over.signal]);
+    const stream = await source.fetchBlob(descriptor, ended);
+    let received = 0;
+    await store.blobs.receive(descriptor, stream, (count) => {
+      received += count;
+      reporter?.bytes(received, descriptor.size);
+    });
   }
 
   async #makeTar(layer: SettledLayer): Promise<void> {

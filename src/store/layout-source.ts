@@ -65,7 +65,7 @@ export class LayoutSource implements ContentSource {
     return content;
   }
 
-  async fetchBlob(descriptor: Descriptor): Promise<Readable> {
+  async fetchBlob(descriptor: Descriptor, signal?: AbortSignal): Promise<Readable> {
     const path = this.blobPath(descriptor.digest);
     if (this.#size(descriptor.digest) === undefined) throw this.#missing(path);
     const hash = createHash('sha256');
@@ -79,7 +79,10 @@ export class LayoutSource implements ContentSource {
         done(`sha256:${hash.digest('hex')}` === descriptor.digest ? null : damaged());
       },
     });
-    const file = createReadStream(path, { highWaterMark: 1 << 20 });
+    const file = createReadStream(path, {
+      highWaterMark: 1 << 20,
+      ...(signal === undefined ? {} : { signal }),
+    });
     file.on('error', (error) => check.destroy(error));
     return file.pipe(check);
   }
