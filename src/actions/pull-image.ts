@@ -57,16 +57,21 @@ export async function fetchLayers(
   emit({ type: 'step-started', step });
   const missing = image.layers.filter(({ descriptor }) => !store.blobs.claim(descriptor.digest));
   const queue = [...new Map(missing.map((layer) => [layer.descriptor.digest, layer])).values()];
+  const failed = new AbortController();
+  const ended = AbortSignal.any([signal, failed.signal]);
   const worker = async (): Promise<void> => {
     for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
-      const stream = await layer.source.fetchBlob(layer.descriptor, signal);
+      const stream = await layer.source.fetchBlob(layer.descriptor, ended);
       await store.blobs.receive(layer.descriptor, stream, (count) => {
         current += count;
         emit({ type: 'step-progress', step: step.id, current, total, unit: 'bytes' });
       });
     }
   };
-  await Promise.all(Array.from({ length: 3 }, worker));
+  const fetching = Array.from({ length: 3 }, () => worker().catch((error: unknown) => failed.abort(error)));
+  // The others end as well before the failure is told: nothing half-fetched stays.
+  await Promise.all(fetching);
+  failed.signal.throwIfAborted();
   emit({ type: 'step-finished', step, outcome: 'done', duration: clock() - began });
 }
 
