@@ -154,6 +154,7 @@ export class Solver {
     const wanted = this.#demand.isWanted(index);
     const reads = rest.flatMap(inputsOf).flatMap((input) => (input.kind === 'stage' ? [input.index] : []));
     if (wanted && reads.length === 0) return { goesOn: true };
+    if (wanted && !(await this.#isForeseen(step))) await this.#wantAhead(rest);
     // A stage on another one that ended before its time has nothing to stand on.
     const stands = base.kind !== 'stage' || !this.#unfinished.has(base.index);
     if (wanted || (stands && (await this.#isForeseen(step)))) {
@@ -168,6 +169,22 @@ export class Solver {
     this.#unfinished.add(index);
     if (this.#context.options.explain) explainUnused(this.#context, rest);
     return { goesOn: false };
+  }
+
+  /**
+   * The first of these steps waits for a stage to be made. Stages that the others will need as surely are made at the
+   * same time: those whose keys nothing but making them tells, and, where no cache of others may have the step that
+   * reads them, all.
+   */
+  async #wantAhead(steps: readonly Step[]): Promise<void> {
+    const alone = this.#context.options.recordSources.length === 0;
+    for (const step of steps) {
+      for (const input of inputsOf(step)) {
+        if (input.kind !== 'stage') continue;
+        const needed = alone || step.noCache || (await this.#forecast.of(input.index)) === undefined;
+        if (needed) this.#demand.want(input.index);
+      }
+    }
   }
 
   /** True when the keys of all stages a step reads can be told without running any. */
