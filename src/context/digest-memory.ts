@@ -150,9 +150,15 @@ export class DigestMemory {
 function encode(files: readonly { readonly line: string; readonly state: ArrayLike<number> }[]): Buffer {
   const states = new Float64Array(files.length * NUMBERS);
   for (const [number, { state }] of files.entries()) states.set(state, number * NUMBERS);
-  const text = Buffer.from(files.map(({ line }) => line).join('\n'), 'latin1');
-  const body = Buffer.concat([Buffer.from(states.buffer), text]);
-  return Buffer.concat([Buffer.from(`${FORMAT} ${files.length} ${hash('sha256', body)}\n`), body]);
+  const text = files.map(({ line }) => line).join('\n');
+  const head = (digest: string): string => `${FORMAT} ${files.length} ${digest}\n`;
+  const start = head('0'.repeat(DIGEST_LENGTH)).length;
+  // Of many files this is large, so it is made once and in its place.
+  const bytes = Buffer.alloc(start + states.byteLength + text.length);
+  Buffer.from(states.buffer).copy(bytes, start);
+  bytes.write(text, start + states.byteLength, 'latin1');
+  bytes.write(head(hash('sha256', bytes.subarray(start))), 'latin1');
+  return bytes;
 }
 
 function decode(bytes: Buffer): Recorded | undefined {

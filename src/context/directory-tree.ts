@@ -79,6 +79,12 @@ export class DirectoryTree implements FileTree {
     return this.#isVisible(path) ? this.#node(path)?.entry : undefined;
   }
 
+  withXattrs(entry: Entry): Entry {
+    if (entry.xattrs !== undefined) return entry;
+    const xattrs = xattrsIn({ xattrs: this.#attributes(entry.path) });
+    return xattrs === undefined ? entry : { ...entry, xattrs };
+  }
+
   list(path: string): readonly string[] {
     const known = this.#lists.get(path);
     if (known !== undefined) return known.names;
@@ -158,19 +164,12 @@ export class DirectoryTree implements FileTree {
     };
     if (type === 'symlink') {
       const linkTarget = readlinkSync(toFsPath(this.#host(path)), { encoding: 'latin1' });
-      return this.#withXattrs({ ...entry, linkTarget }, known);
+      return { ...entry, linkTarget };
     }
     if (type === 'char' || type === 'block') {
-      return this.#withXattrs({ ...entry, ...deviceNumbers(stats.rdev) }, known);
+      return { ...entry, ...deviceNumbers(stats.rdev) };
     }
-    return this.#withXattrs(entry, known);
-  }
-
-  /** Attributes that are not known yet are read when they are asked for, and no bytes with them. */
-  #withXattrs(entry: Entry, known: RememberedFile | undefined): Entry {
-    if (known !== undefined) return entry;
-    const read = (): Entry['xattrs'] => xattrsIn({ xattrs: this.#attributes(entry.path) });
-    return Object.defineProperty(entry, 'xattrs', { get: read, enumerable: true });
+    return entry;
   }
 
   #attributes(path: string): string {

@@ -108,7 +108,8 @@ function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions
   // As bin/kiln starts node: with room for young objects.
   const program = [
     process.execPath,
-    '--min-semi-space-size=16',
+    '--min-semi-space-size=8',
+    '--max-semi-space-size=8',
     options.entry ?? entryPoint('namespace-main'),
   ];
   const env = { ...options.env, ...compileCache() };

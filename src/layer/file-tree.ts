@@ -24,6 +24,8 @@ export type FileContent =
 export interface FileTree {
   /** Whiteouts are applied: what is deleted is not there. */
   lstat(path: string): Entry | undefined;
+  /** An entry that `lstat` gave, with extended attributes where those are only read for what is taken. */
+  withXattrs?(entry: Entry): Entry;
   /** Names in a directory, in byte order; empty for anything else. */
   list(path: string): readonly string[];
   content(path: string): FileContent;
@@ -35,6 +37,11 @@ export interface FileTree {
   readonly origin?: TimeOrigin | undefined;
   /** When a file was made, which its entry need not tell. */
   ownTime?(path: string): OwnTime;
+}
+
+/** An entry as it is taken from a tree: with its extended attributes. */
+export function takenEntry(tree: FileTree, entry: Entry): Entry {
+  return tree.withXattrs?.(entry) ?? entry;
 }
 
 /** An entry of a tree with its own time, for a layer of which another epoch may be asked. */

@@ -14,7 +14,7 @@ import { type UnpackRequest, unpackLayer } from './unpack.ts';
 /** Every job with its request; results are what the functions resolve to. */
 export const LAYER_JOBS = {
   packTree: ({ items, output }: { readonly items: readonly PackItem[]; readonly output: LayerOutput }) =>
-    packTree(items, output),
+    packTree(taken([...items]), output),
   packSnapshot: ({ output, ...source }: SnapshotSource & { readonly output: LayerOutput }) =>
     packSnapshot(source, output),
   layOut: (request: LayOutRequest) => layOut(request),
@@ -25,6 +25,14 @@ export const LAYER_JOBS = {
   compare: async ([one, other]: readonly [LayerFiles, LayerFiles]) => haveSameContent(one, other),
   compress: (request: CompressRequest) => compressTar(request),
 } as const;
+
+/** Items one by one; what was given out may be forgotten. */
+function* taken(items: (PackItem | undefined)[]): Generator<PackItem> {
+  for (const [index, item] of items.entries()) {
+    items[index] = undefined;
+    if (item !== undefined) yield item;
+  }
+}
 
 export type LayerJobs = typeof LAYER_JOBS;
 export type LayerJobName = keyof LayerJobs;

@@ -96,12 +96,15 @@ export function saveToc(path: string, { diffId, tarSize, entries }: LayerToc): v
   const padded = text.padEnd(Math.ceil((FIXED + text.length) / 8) * 8 - FIXED);
   // Byte strings hold characters up to U+00FF only, so latin1 keeps them as they are.
   const tail = Buffer.from(entries.map((entry) => entry.path).join('') + JSON.stringify(rare), 'latin1');
-  const body = Buffer.concat([Buffer.from(padded, 'latin1'), new Uint8Array(columns.buffer), tail]);
+  const body = [Buffer.from(padded, 'latin1'), new Uint8Array(columns.buffer), tail];
   const fixed = Buffer.alloc(FIXED);
   fixed.write(MAGIC, 'latin1');
-  fixed.writeUInt32LE(crc32(body), MAGIC.length);
+  fixed.writeUInt32LE(
+    body.reduce((sum, part) => crc32(part, sum), 0),
+    MAGIC.length,
+  );
   fixed.writeUInt32LE(padded.length, MAGIC.length + 4);
-  writeFileSync(path, Buffer.concat([fixed, body]));
+  writeFileSync(path, Buffer.concat([fixed, ...body]));
 }
 
 /** Reads a table of contents; `diffId` is the layer that it must be of. Throws STORE_CORRUPT_TOC. */

@@ -1,6 +1,5 @@
 /** FROM a named context that is a directory: its files become the stage's one layer. */
-import type { Entry } from '../layer/entry.ts';
-import type { FileTree } from '../layer/file-tree.ts';
+import { type FileTree, takenEntry } from '../layer/file-tree.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StageState } from './step-layer.ts';
@@ -26,8 +25,9 @@ export async function executeContextBase(context: SolverContext, name: string): 
 function collect(tree: FileTree, directory: string, items: PackItem[]): void {
   for (const child of tree.list(directory)) {
     const path = directory === '' ? child : `${directory}/${child}`;
-    const entry: Entry | undefined = tree.lstat(path);
-    if (entry === undefined) continue;
+    const found = tree.lstat(path);
+    if (found === undefined) continue;
+    const entry = takenEntry(tree, found);
     const { origin } = tree;
     items.push(entry.type === 'file' ? { entry, content: tree.content(path), origin } : { entry, origin });
     if (entry.type === 'directory') collect(tree, path, items);

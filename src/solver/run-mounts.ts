@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { CacheMount, SecretMount, SshMount } from '../dockerfile/run-mount.ts';
 import { BuildError } from '../errors.ts';
 import type { SandboxMount, SandboxUser } from '../executor/sandbox.ts';
+import { takenEntry } from '../layer/file-tree.ts';
 import { earliest, type LayerTimes } from '../layer/layer-times.ts';
 import type { PackItem } from '../layer/pack-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
@@ -289,8 +290,9 @@ async function mountItems(
   const { origin } = tree;
   const epoch = origin === 'build' ? context.options.epoch : undefined;
   const add = (path: string): void => {
-    const found = tree.lstat(path);
-    if (found === undefined || path === '') return;
+    const there = tree.lstat(path);
+    if (there === undefined || path === '') return;
+    const found = takenEntry(tree, there);
     const entry = epoch === undefined ? found : { ...found, mtime: epoch };
     items.push(entry.type === 'file' ? { entry, content: tree.content(path), origin } : { entry, origin });
   };

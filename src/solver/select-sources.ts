@@ -6,7 +6,7 @@ import { hasWildcard, matchPath } from '../dockerfile/glob.ts';
 import { nearestWord } from '../dockerfile/suggest.ts';
 import { BuildError } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
-import type { FileTree } from '../layer/file-tree.ts';
+import { type FileTree, takenEntry } from '../layer/file-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import type { PatternSet } from './pattern-set.ts';
@@ -99,7 +99,7 @@ function makeMatch(tree: FileTree, named: string, options: SelectOptions): Sourc
   const path = resolvePath(tree, named, { followLast: true });
   const entry = tree.lstat(path);
   if (entry === undefined) throw notFound(tree, named, options);
-  const files: SelectedFile[] = [{ path, relative: '', entry }];
+  const files: SelectedFile[] = [{ path, relative: '', entry: takenEntry(tree, entry) }];
   if (entry.type === 'directory') collect(tree, { path, relative: '' }, { files, exclude: options.exclude });
   return { tree, path, name: named.slice(named.lastIndexOf('/') + 1), entry, files };
 }
@@ -115,13 +115,13 @@ function collect(
     const entry = tree.lstat(path);
     if (entry === undefined) continue;
     const excluded = exclude?.excludes(toText(relative)) ?? false;
-    if (!excluded) files.push({ path, relative, entry });
+    if (!excluded) files.push({ path, relative, entry: takenEntry(tree, entry) });
     if (entry.type !== 'directory') continue;
     if (!excluded) collect(tree, { path, relative }, { files, exclude });
     else if (exclude?.canContainException(toText(relative)) === true) {
       // The directory itself is only there to hold what an exception brought back.
       const before = files.length;
-      files.push({ path, relative, entry });
+      files.push({ path, relative, entry: takenEntry(tree, entry) });
       collect(tree, { path, relative }, { files, exclude });
       if (files.length === before + 1) files.pop();
     }
@@ -142,7 +142,7 @@ function selectWithParents(tree: FileTree, pattern: string, options: SelectOptio
     if (entry === undefined) throw notFound(tree, named, options);
     // A pattern before the pivot may match files too: they have nothing below them, and are taken as they are.
     if (entry.type !== 'directory') return makeMatch(tree, named, options);
-    const files: SelectedFile[] = [{ path, relative: '', entry }];
+    const files: SelectedFile[] = [{ path, relative: '', entry: takenEntry(tree, entry) }];
     collectIncluded(tree, { path, relative: '' }, { files, include, exclude: options.exclude });
     if (required && below.length > 0 && files.length === 1) {
       throw notFound(tree, [path, ...below].filter((part) => part !== '').join('/'), options);
@@ -169,11 +169,11 @@ function collectIncluded(
     // An include list is an ignore list read the other way round: what it "excludes" is what is taken.
     const taken = include.excludes(text) && !(exclude?.excludes(text) ?? false);
     if (entry.type !== 'directory') {
-      if (taken) files.push({ path, relative, entry });
+      if (taken) files.push({ path, relative, entry: takenEntry(tree, entry) });
       continue;
     }
     const before = files.length;
-    files.push({ path, relative, entry });
+    files.push({ path, relative, entry: takenEntry(tree, entry) });
     collectIncluded(tree, { path, relative }, { files, include, exclude });
     if (!taken && files.length === before + 1) files.pop();
   }
