@@ -225,6 +225,7 @@ export class DirectoryTree implements FileTree {
     const host = this.#host(path);
     const digest = entry.type === 'file' ? hashFile(host, { path, identity }) : NO_DIGEST;
     const file = { digest, xattrs: xattrsOf(host) };
+    // Read once more: what was read before may be of a tick in which a change left no trace.
     if (seen !== undefined && seen !== file.xattrs) throw changed(path);
     memory?.set(path, identity, { now, file });
     return file;

@@ -4,6 +4,7 @@ import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
 import { hostTree } from './host-tree.ts';
 import type { LayerUse } from './layer-use.ts';
+import { NeedsNamespace } from './needs-namespace.ts';
 import { homeOf, resolveUser } from './owner.ts';
 import { type PreparedMounts, prepareMounts } from './run-mounts.ts';
 import { prepareWorkdir } from './run-workdir.ts';
@@ -20,9 +21,6 @@ type RunRequest = StepRequest & {
   readonly use: LayerUse;
   readonly reporter: StepReporter;
 };
-
-/** Thrown outside the namespace when a step must run: the build goes on inside. */
-export class NeedsNamespace extends Error {}
 
 /** Runs a RUN. Throws RUN_* at the instruction's line. */
 export async function executeRun(context: SolverContext, request: RunRequest): Promise<StepLayer> {

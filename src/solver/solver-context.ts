@@ -12,6 +12,7 @@ import type { ImageResolver } from './image-resolver.ts';
 import { JobSlots } from './job-slots.ts';
 import type { LayerAccess } from './layer-access.ts';
 import type { MountContent } from './mount-content.ts';
+import { NeedsNamespace } from './needs-namespace.ts';
 import type { RecordSource, SolvedStep } from './record-source.ts';
 import type { RemoteSources } from './remote-sources.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -145,7 +146,7 @@ export class SolverContext {
         emit({ type: 'step-finished', step: label, outcome: 'done', duration: clock() - began });
         return result;
       } catch (error) {
-        if (!signal.aborted) {
+        if (!signal.aborted && !(error instanceof NeedsNamespace)) {
           const code = error instanceof BuildError ? error.code : 'BUG';
           emit({
             type: 'step-failed',

@@ -68,6 +68,9 @@ test.each([
   const shown = (finished[0]?.at ?? 0) - (started[0]?.at ?? 0);
   expect(shown).toBeGreaterThan((finished[0]?.duration ?? 0) / 2);
   expect(events.filter((event) => event.type === 'build-started')).toHaveLength(1);
+  expect(events.filter((event) => event.type === 'step-failed')).toEqual([]);
+  const begun = events.filter((event) => event.type === 'step-started').map((event) => event.step?.name);
+  expect(begun).toEqual([...new Set(begun)]);
 });
 
 test('json of a failure ends with build-failed and its code', async () => {
