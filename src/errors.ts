@@ -76,6 +76,11 @@ export class BuildError extends Error {
   }
 }
 
+/** What was thrown, with a place in the Dockerfile where it is an error for the reader that has none yet. */
+export function located(error: unknown, location: SourceLocation | undefined): unknown {
+  return error instanceof BuildError ? error.at(location) : error;
+}
+
 /** A state that kiln itself must never reach; its message asks for a report. */
 export class BugError extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -2,7 +2,7 @@
 import { archiveTime, contextTime } from '../context/context-time.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { type GitRef, gitRefOf, isGitContext, parseGitRef } from '../dockerfile/remote-source.ts';
-import { BuildError } from '../errors.ts';
+import { located } from '../errors.ts';
 import { type EpochAdd, epochSource } from '../plan/epoch.ts';
 import { buildStageGraph, type ResolvedEpoch } from '../plan/stage-graph.ts';
 import type { RemoteFile, RemoteSources } from '../solver/remote-sources.ts';
@@ -60,7 +60,7 @@ async function timeOfAdd(add: EpochAdd, world: EpochWorld): Promise<number | und
       ? await timeOfCommit(gitRefOf(source.url, add), world)
       : await timeOfFile(await world.remote.file(source.url, checksum), world);
   } catch (error) {
-    throw error instanceof BuildError ? error.at(location) : error;
+    throw located(error, location);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Plans a build for one platform: text to stages to steps, with the configs of base images fetched as planning asks. */
 
 import type { Dockerfile } from '../dockerfile/instruction.ts';
-import { BuildError, type SourceLocation } from '../errors.ts';
+import { located, type SourceLocation } from '../errors.ts';
 import type { Platform } from '../image/descriptor.ts';
 import type { ImageConfig } from '../image/image-config.ts';
 import { type Plan, planBuild } from '../plan/plan.ts';
@@ -42,7 +42,7 @@ export async function planFor(
     await Promise.all(
       result.inputs.map(async (input) => {
         const user = graph.stages.find(({ base }) => inputKey(base) === inputKey(input));
-        configs.set(inputKey(input), await located(configOf(input, resolver), user?.from.location));
+        configs.set(inputKey(input), await configAt(configOf(input, resolver), user?.from.location));
       }),
     );
   }
@@ -101,10 +101,10 @@ export function baseConfigOf({ plan, configs }: PlannedBuild): ImageConfig | und
 }
 
 /** A failure to get a base image, shown at the FROM that names it. */
-async function located<T>(work: Promise<T>, location: SourceLocation | undefined): Promise<T> {
+async function configAt<T>(work: Promise<T>, location: SourceLocation | undefined): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw error instanceof BuildError ? error.at(location) : error;
+    throw located(error, location);
   }
 }

@@ -1,5 +1,5 @@
 /** A Dockerfile's text into instructions. The entry of this folder; follows BuildKit's frontend/dockerfile. */
-import { BuildError, type SourceFile, type SourceLocation } from '../errors.ts';
+import { BuildError, located, type SourceFile, type SourceLocation } from '../errors.ts';
 import { parseDirectives, withoutByteOrderMark } from './directives.ts';
 import type { Dockerfile, Instruction } from './instruction.ts';
 import { LineSplitter, type LogicalLine } from './lines.ts';
@@ -19,7 +19,7 @@ function fromLine(line: LogicalLine, escapeToken: Escape): Instruction {
       escape: escapeToken,
     });
   } catch (error) {
-    throw error instanceof BuildError ? error.at({ ...location, endLine: line.headEndLine }) : error;
+    throw located(error, { ...location, endLine: line.headEndLine });
   }
 }
 

@@ -1,12 +1,12 @@
 /** Archives and layouts: an OCI image layout as a tar or a directory, or the tar that docker load reads. */
-import { createWriteStream, renameSync, rmSync } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PassThrough, Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Header } from 'tar';
 import { type Descriptor, hexOf } from '../image/descriptor.ts';
 import { familiarReference, parseReference } from '../image/reference.ts';
-import { diskError, makeDirectories, randomName } from '../system/files.ts';
+import { diskError, makeDirectories, placeFile, randomName } from '../system/files.ts';
 import { type AssembledImage, assemble } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
 import { layoutIndex } from './layout-index.ts';
@@ -125,10 +125,10 @@ async function writeTar(
   makeDirectories(dirname(target));
   const draft = join(dirname(target), `.kiln-${randomName()}`);
   try {
-    await pipeline(tarStream(list), createWriteStream(draft, { flags: 'wx' }), { signal });
-    renameSync(draft, target);
+    await placeFile(target, draft, () =>
+      pipeline(tarStream(list), createWriteStream(draft, { flags: 'wx' }), { signal }),
+    );
   } catch (error) {
-    rmSync(draft, { force: true });
     throw diskError(error, target);
   }
 }

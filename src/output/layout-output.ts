@@ -1,11 +1,12 @@
 /** An OCI image layout in a directory of the user's: blobs first, index.json last. */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Descriptor, hexOf } from '../image/descriptor.ts';
 import { copyFile } from '../system/copy-file.ts';
 import {
   diskError,
   makeDirectories,
+  placeFile,
   randomName,
   readTextIfExists,
   writeFileAtomic,
@@ -41,15 +42,9 @@ export async function writeLayout(
 }
 
 /** Copies a blob to its place; nobody sees half of it, and of two that do so one is the last. */
-async function copyInto(path: string, source: string, signal: AbortSignal): Promise<void> {
+function copyInto(path: string, source: string, signal: AbortSignal): Promise<void> {
   const draft = `${path}.${randomName()}`;
-  try {
-    await copyFile(source, draft, signal);
-    renameSync(draft, path);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  }
+  return placeFile(path, draft, () => copyFile(source, draft, signal));
 }
 
 /** The new index with those entries of the old one whose names it does not take. */

@@ -2,7 +2,7 @@
 import { parseHeredocWord } from '../dockerfile/heredoc.ts';
 import type { Heredoc, RunInstruction } from '../dockerfile/instruction.ts';
 import { parseRunMount } from '../dockerfile/run-mount.ts';
-import { BuildError } from '../errors.ts';
+import { BuildError, located } from '../errors.ts';
 import { resolveFrom } from './stage-graph.ts';
 import type { StageState } from './stage-state.ts';
 import type { PlannedMount, RunStep } from './step.ts';
@@ -129,6 +129,6 @@ function planMount(state: StageState, raw: string, { location }: RunInstruction)
     }
     return { mount, from, target };
   } catch (error) {
-    throw error instanceof BuildError ? error.at(location) : error;
+    throw located(error, location);
   }
 }

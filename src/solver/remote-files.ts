@@ -2,7 +2,7 @@
 
 import { DirectoryTree } from '../context/directory-tree.ts';
 import { gitRefOf } from '../dockerfile/remote-source.ts';
-import { BuildError } from '../errors.ts';
+import { BuildError, located } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { RemoteSource, TransferStep } from '../plan/step.ts';
@@ -61,7 +61,7 @@ async function placed<T>(step: TransferStep, work: () => Promise<T>): Promise<T>
   try {
     return await work();
   } catch (error) {
-    throw error instanceof BuildError ? error.at(step.location) : error;
+    throw located(error, step.location);
   }
 }
 

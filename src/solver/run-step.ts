@@ -1,5 +1,5 @@
 /** RUN: a snapshot on top of the stage's layers, a process in it, and the changes packed while the build goes on. */
-import { BuildError } from '../errors.ts';
+import { BuildError, located } from '../errors.ts';
 import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
 import { hostTree } from './host-tree.ts';
@@ -36,7 +36,7 @@ export async function executeRun(context: SolverContext, request: RunRequest): P
     seen = await runIn(context, { ...request, execution, rootfs: mounted.rootfs, scratch });
   } catch (error) {
     await mounted.discard();
-    throw error instanceof BuildError ? error.at(request.step.location) : error;
+    throw located(error, request.step.location);
   }
   const directory = context.store.layers.adoptSnapshot(await mounted.commit());
   const settled = access.packing.packSnapshot({
@@ -54,7 +54,7 @@ function refuseForeign(context: SolverContext, { step, plan }: RunRequest): void
   try {
     context.options.requireRunnable(plan.platform);
   } catch (error) {
-    throw error instanceof BuildError ? error.at(step.location) : error;
+    throw located(error, step.location);
   }
 }
 

@@ -3,7 +3,7 @@
  * of how a step is run; that is in run-step.ts and transfer-step.ts.
  */
 import { setImmediate } from 'node:timers/promises';
-import { BuildError } from '../errors.ts';
+import { located } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type InputRef, inputKey } from '../plan/stage-graph.ts';
 import { scopeId, stepPrefix } from '../plan/stage-state.ts';
@@ -109,7 +109,7 @@ export class Solver {
       // The main thread reads for the key as soon as the other one has its work.
       if (early !== undefined) await setImmediate();
       const found = await lookUp(this.#context, request, first).catch((error: unknown) => {
-        throw error instanceof BuildError ? error.at(step.location) : error;
+        throw located(error, step.location);
       });
       if (this.#context.options.explain) {
         await explainStep(this.#context, { request, found, plan: this.#plan });

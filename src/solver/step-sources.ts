@@ -1,7 +1,7 @@
 /** The files a step's sources name, selected once a step and remembered, with a digest over what would be copied. */
 import { createHash } from 'node:crypto';
 import { cleanPath, IgnoreMatcher } from '../dockerfile/ignore.ts';
-import { BuildError } from '../errors.ts';
+import { located } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import type { InputRef } from '../plan/stage-graph.ts';
@@ -50,7 +50,7 @@ async function select(
     await ensureBytes(context, { from: source.from, stageOf }, paths);
     return matches;
   } catch (error) {
-    throw error instanceof BuildError ? error.at(step.location) : error;
+    throw located(error, step.location);
   }
 }
 

@@ -1,5 +1,5 @@
 /** COPY, ADD and WORKDIR: a layer made from files, on top of what the stage is, without mounting anything. */
-import { BuildError } from '../errors.ts';
+import { located } from '../errors.ts';
 import { emptyTree } from '../layer/empty-tree.ts';
 import type { FileTree } from '../layer/file-tree.ts';
 import { inputsOf, type TransferSource, type TransferStep, type WorkdirStep } from '../plan/step.ts';
@@ -33,7 +33,7 @@ export async function executeTransfer(context: SolverContext, request: Transfer)
     const draft = await fill(context, request);
     return await pack(context, draft, { use: request.use, from: await readBy(request) });
   } catch (error) {
-    throw error instanceof BuildError ? error.at(step.location) : error;
+    throw located(error, step.location);
   }
 }
 
@@ -52,7 +52,7 @@ export async function executeWorkdir(
     });
     return await pack(context, draft, { use, from: state.layers });
   } catch (error) {
-    throw error instanceof BuildError ? error.at(step.location) : error;
+    throw located(error, step.location);
   }
 }
 

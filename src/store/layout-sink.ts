@@ -3,16 +3,7 @@
  * Writers hold a shared lock on the directory for as long as they have blobs without a name there; garbage is only
  * removed when there is no other writer.
  */
-import {
-  closeSync,
-  createWriteStream,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, createWriteStream, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -28,6 +19,7 @@ import { lockFile } from '../system/file-calls.ts';
 import {
   diskError,
   makeDirectories,
+  placeFile,
   randomName,
   readTextIfExists,
   writeFileAtomic,
@@ -62,10 +54,10 @@ export class LayoutSink implements ContentSink {
     if (await this.hasBlob(descriptor)) return 'exists';
     const draft = join(this.#directory, `write-${randomName()}`);
     try {
-      await pipeline(open(0), createWriteStream(draft, { flags: 'wx' }), { signal });
-      renameSync(draft, this.#path(descriptor.digest));
+      await placeFile(this.#path(descriptor.digest), draft, () =>
+        pipeline(open(0), createWriteStream(draft, { flags: 'wx' }), { signal }),
+      );
     } catch (error) {
-      rmSync(draft, { force: true });
       throw diskError(error, draft);
     }
     return 'uploaded';

@@ -46,6 +46,17 @@ export interface AtomicWrite {
   readonly keepExisting?: boolean;
 }
 
+/** Lets a file be made under another name and renames it into place; on failure nothing of it stays. */
+export async function placeFile(path: string, draft: string, make: () => Promise<void>): Promise<void> {
+  try {
+    await make();
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
 /** Writes a file under a temporary name and renames it into place. */
 export function writeFileAtomic(
   path: string,
