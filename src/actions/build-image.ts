@@ -11,6 +11,7 @@ import { requireRunnable } from '../executor/foreign-platform.ts';
 import { digestOf } from '../image/descriptor.ts';
 import { LayerPool } from '../layer/layer-pool.ts';
 import type { BuiltImage, OutputLayer } from '../output/finished-image.ts';
+import { LayoutCopies } from '../output/layout-copies.ts';
 import { writeOutput } from '../output/write-outputs.ts';
 import type { Step } from '../plan/step.ts';
 import type { Emit } from '../progress/event.ts';
@@ -180,10 +181,12 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
   const stop = new AbortController();
   const signal = AbortSignal.any([environment.signal, stop.signal]);
   const borrowed = new BorrowedRecords(store);
+  const copies = new LayoutCopies(request.outputs);
   const access = new LayerAccess({
     store,
     pool,
     forms: packingForms(request),
+    copies,
     epoch,
     began: work.began,
     signal,
@@ -226,16 +229,17 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
       },
     });
     const images: BuiltImage[] = [];
-    const forms = new LayerForms({ ...packing, signal });
+    const forms = new LayerForms({ ...packing, copies, signal });
     for (const planned of plans) {
       images.push(await solveOne(planned, { ...work, context, access, forms, exports }));
     }
     contexts.save();
     const { connections, stdout } = environment;
     const openSink = (reference: string) => connections.sink(reference);
+    const world = { store, openSink, copies, emit, clock, signal, stdout };
     let manifest: BuildResult['manifest'];
     for (const spec of request.outputs) {
-      const written = await writeOutput(images, spec, { store, openSink, emit, clock, signal, stdout });
+      const written = await writeOutput(images, spec, world);
       manifest ??= written;
     }
     await finishCaches({ exports, mounts }, { failed: false });
@@ -257,6 +261,7 @@ async function solveAndWrite(plans: readonly PlannedBuild[], work: BuildWork): P
     borrowed.keep();
     await pool.close();
     await access.close();
+    copies.close();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Flags of `kiln build` to a request: every value checked here, so that nothing is begun on wrong usage. */
+
 import { availableParallelism } from 'node:os';
 import type { BuildRequest, CacheRequest } from '../actions/build-request.ts';
 import type { BuildScratch } from '../actions/build-scratch.ts';
@@ -16,6 +17,7 @@ import { formatReference, parseReference, withDefaultTag } from '../image/refere
 import { type OutputSpec, parseOutput } from '../output/output-spec.ts';
 import { EPOCH } from '../plan/stage-graph.ts';
 import { namedContext, readSources } from './build-sources.ts';
+import { currentDirectory } from './current-directory.ts';
 import {
   keyValue,
   parseAddHost,
@@ -75,7 +77,7 @@ export async function toBuildRequest(
   { context, root, scratch, signal }: BuildPlaces,
 ): Promise<BuildRequest> {
   const { env } = process;
-  const directory = process.cwd();
+  const directory = currentDirectory();
   const host = hostPlatform();
   const buildArgs = buildArgsOf(flags, env);
   const secrets = new Map((flags.secret ?? []).map((text) => parseSecret(text, env)));

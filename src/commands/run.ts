@@ -10,6 +10,7 @@ import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter } from '../progress/reporter.ts';
 import { makeTerminalRaw } from '../system/terminal-calls.ts';
 import { checkHostname, parseTmpfs, parseVolume, readEnvironment } from './container-flags.ts';
+import { currentDirectory } from './current-directory.ts';
 import { keyValue, parseAddHost, parseSize, parseUlimit, usage } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
 import { Interrupted, KilnCommand } from './kiln-command.ts';
@@ -102,7 +103,7 @@ export default class Run extends KilnCommand {
       throw usage('USAGE_FLAGS', 'the image is missing', 'Write kiln run IMAGE [COMMAND].');
     const host = hostPlatform();
     const { env } = process;
-    const directory = process.cwd();
+    const directory = currentDirectory();
     if (flags.tty && flags.interactive && !isatty(0)) {
       throw usage(
         'USAGE_TTY',

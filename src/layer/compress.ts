@@ -30,6 +30,8 @@ export interface CompressedBlob {
   readonly size: number;
   /** The file that holds it. */
   readonly path: string;
+  /** Descriptor of the copy that holds it too. */
+  readonly copy?: number | undefined;
 }
 
 /** Takes the uncompressed bytes and writes the compressed blob to a file. */
@@ -42,15 +44,19 @@ export interface BlobCompressor {
   abandon(): void;
 }
 
-/** A compressor that writes to `path`, which must not exist. */
-export function makeCompressor(
-  {
-    compression,
-    level,
-  }: { readonly compression: Exclude<Compression, 'uncompressed'>; readonly level: number | undefined },
-  path: string,
-): BlobCompressor {
-  const blob = { compression, level, path } as const;
+/** What a compressor makes, and where. */
+export interface CompressorOptions {
+  readonly compression: Exclude<Compression, 'uncompressed'>;
+  readonly level: number | undefined;
+  /** File to write; it must not exist. */
+  readonly path: string;
+  /** Descriptor of an empty file that is given the same bytes, if that works. */
+  readonly copy?: number | undefined;
+}
+
+/** A compressor for one blob. */
+export function makeCompressor(blob: CompressorOptions): BlobCompressor {
+  const { compression, level } = blob;
   return compression === 'gzip'
     ? new UnitCompressor(gzipFormat(level), { ...blob, mediaType: MEDIA_TYPE.ociLayerGzip })
     : new UnitCompressor(zstdFormat(level), { ...blob, mediaType: MEDIA_TYPE.ociLayerZstd });
@@ -171,7 +177,7 @@ class UnitCompressor implements BlobCompressor {
     this.#format = format;
     this.#blob = blob;
     this.#limit = IN_FLIGHT_BYTES / format.unit;
-    this.#file = new BackgroundFile(blob.path);
+    this.#file = new BackgroundFile(blob.path, { copy: blob.copy });
     this.#write(format.head);
   }
 
@@ -193,7 +199,8 @@ class UnitCompressor implements BlobCompressor {
     await this.#written.at(-1);
     this.#write(this.#format.tail());
     await Promise.all([this.#file.finish(), this.#format.end()]);
-    return { ...this.#blob, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#file.size };
+    const copy = this.#file.isCopied ? this.#blob.copy : undefined;
+    return { ...this.#blob, copy, digest: `sha256:${this.#hash.digest('hex')}`, size: this.#file.size };
   }
 
   abandon(): void {

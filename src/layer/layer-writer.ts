@@ -14,12 +14,20 @@ import { type PackedTimes, TimeKeeper, type TimeOrigin } from './layer-times.ts'
 import { BLOCK, encodeHeader, padding, writeHeader } from './tar-header.ts';
 import { saveToc } from './toc-file.ts';
 
+/** A compressed form of a layer that is written. */
+export interface OutputForm {
+  readonly compression: Compression;
+  readonly level: number | undefined;
+  /** Descriptor of an empty file that is given the same bytes, if that works. */
+  readonly copy?: number | undefined;
+}
+
 /** Where a layer is written and in which forms. */
 export interface LayerOutput {
   /** Existing directory for the results, on the store's filesystem. */
   readonly directory: string;
   /** Compressed forms. */
-  readonly forms: readonly { readonly compression: Compression; readonly level: number | undefined }[];
+  readonly forms: readonly OutputForm[];
   /** Whether the plain tar is written too. Default true. */
   readonly plain?: boolean;
   /** SOURCE_DATE_EPOCH, seconds since 1970: later times are set to it, and all that come from the build. */
@@ -67,10 +75,10 @@ export class LayerWriter {
     this.#times = new TimeKeeper({ epoch: output.epoch, began: output.began });
     this.#tarPath = join(output.directory, 'layer.tar');
     this.#tar = output.plain === false ? undefined : new BackgroundFile(this.#tarPath);
-    for (const { compression, level } of output.forms) {
+    for (const { compression, level, copy } of output.forms) {
       if (compression === 'uncompressed') continue;
       const path = join(output.directory, `layer.tar.${compression}-${level ?? ''}`);
-      this.#compressors.push(makeCompressor({ compression, level }, path));
+      this.#compressors.push(makeCompressor({ compression, level, path, copy }));
     }
   }
 

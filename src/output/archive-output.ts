@@ -54,7 +54,7 @@ export interface ArchivedContent extends AssembledContent {
 export async function writeAssembled(
   assembled: AssembledContent,
   spec: ArchiveSpec,
-  dependencies: Pick<OutputDependencies, 'store' | 'signal' | 'stdout'>,
+  dependencies: Pick<OutputDependencies, 'store' | 'copies' | 'signal' | 'stdout'>,
 ): Promise<void> {
   if (!spec.tar) await writeLayout(assembled, spec, dependencies);
   else await writeImages([{ ...assembled, names: spec.names }], spec, dependencies);

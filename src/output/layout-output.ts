@@ -1,7 +1,7 @@
 /** An OCI image layout in a directory of the user's: blobs first, index.json last. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Descriptor, hexOf } from '../image/descriptor.ts';
+import type { Descriptor } from '../image/descriptor.ts';
 import { copyFile } from '../system/copy-file.ts';
 import {
   diskError,
@@ -12,6 +12,7 @@ import {
   writeFileAtomic,
 } from '../system/files.ts';
 import type { AssembledImage } from './assemble.ts';
+import { layoutBlob } from './layout-copies.ts';
 import { layoutIndex } from './layout-index.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
 
@@ -19,13 +20,14 @@ import type { OutputDependencies } from './output-dependencies.ts';
 export async function writeLayout(
   { manifest, documents, layers }: Pick<AssembledImage, 'manifest' | 'documents' | 'layers'>,
   { destination, names }: { readonly destination: string; readonly names: readonly string[] },
-  { store, signal }: Pick<OutputDependencies, 'store' | 'signal'>,
+  { store, copies, signal }: Pick<OutputDependencies, 'store' | 'copies' | 'signal'>,
 ): Promise<void> {
-  const path = ({ digest }: Descriptor): string => join(destination, 'blobs', 'sha256', hexOf(digest));
+  const path = ({ digest }: Descriptor): string => layoutBlob(destination, digest);
   try {
     makeDirectories(join(destination, 'blobs', 'sha256'));
     for (const layer of layers) {
-      if (!existsSync(path(layer))) await copyInto(path(layer), store.blobs.path(layer.digest), signal);
+      if (existsSync(path(layer)) || copies?.place(destination, layer.digest)) continue;
+      await copyInto(path(layer), store.blobs.path(layer.digest), signal);
     }
     for (const { descriptor, content } of [...documents, manifest]) {
       writeFileAtomic(path(descriptor), content, { temporary: destination, flush: false });

@@ -4,7 +4,7 @@ import { formName } from '../image/layer-form.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
 import type { Store } from '../store/store.ts';
 import type { LayerAccess } from './layer-access.ts';
-import type { WantedForm } from './layer-packing.ts';
+import type { BlobCopies, WantedForm } from './layer-packing.ts';
 import type { SettledLayer } from './step-layer.ts';
 
 export interface Form extends WantedForm {
@@ -16,6 +16,7 @@ export interface LayerFormsOptions {
   readonly access: LayerAccess;
   readonly pool: LayerPool;
   readonly store: Store;
+  readonly copies?: BlobCopies;
   readonly signal: AbortSignal;
 }
 
@@ -61,7 +62,7 @@ export class LayerForms {
     layer: SettledLayer,
     { compression, level }: { compression: 'gzip' | 'zstd'; level: number | undefined },
   ): Promise<Descriptor> {
-    const { store, access, pool, signal } = this.#options;
+    const { store, access, pool, copies, signal } = this.#options;
     const settings = formName({ compression, level });
     const known = store.layers.variant(layer.diffId, settings);
     const whole = known !== undefined && store.blobs.size(known.digest) === known.size;
@@ -70,10 +71,17 @@ export class LayerForms {
     const path = access.session.draft(`layer.${compression}`);
     const blob = await pool.run(
       'compress',
-      { tar: store.blobs.path(layer.diffId), compression, level, path },
+      {
+        tar: store.blobs.path(layer.diffId),
+        compression,
+        level,
+        path,
+        copy: copies?.begin({ compression, level }),
+      },
       signal,
     );
     store.blobs.adopt(path, blob.digest);
+    if (blob.copy !== undefined) copies?.made(blob.copy, blob);
     const descriptor = { mediaType: blob.mediaType, digest: blob.digest, size: blob.size };
     store.layers.recordVariant(layer.diffId, settings, descriptor);
     return descriptor;

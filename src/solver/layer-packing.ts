@@ -1,5 +1,5 @@
 /** Layers that a build makes: in which forms they are packed, and how they come into the store. */
-import { type Compression, chainId } from '../image/descriptor.ts';
+import { type Compression, chainId, type Digest } from '../image/descriptor.ts';
 import { formName } from '../image/layer-form.ts';
 import type { LayerFiles } from '../layer/compare-layers.ts';
 import type { LayerPool } from '../layer/layer-pool.ts';
@@ -28,11 +28,20 @@ export interface PackingForms {
   readonly plain: boolean;
 }
 
+/** Takes copies of compressed layers of the image as they are written. */
+export interface BlobCopies {
+  /** Descriptor of an empty file for the copy of a blob in a form; undefined where none is wanted. */
+  begin(form: WantedForm): number | undefined;
+  /** The copy is whole. */
+  made(fd: number, blob: { readonly digest: Digest; readonly size: number }): void;
+}
+
 export interface PackingOptions {
   readonly store: Store;
   readonly pool: LayerPool;
   /** Default: plain tars and nothing else. */
   readonly forms?: PackingForms;
+  readonly copies?: BlobCopies;
   /** SOURCE_DATE_EPOCH: no time in a layer is later. */
   readonly epoch?: number | undefined;
   /** Seconds since 1970: times from then on are the build's own. */
@@ -125,8 +134,10 @@ export class LayerPacking {
   }
 
   #output({ ofImage, isRead }: LayerUse): LayerOutput {
-    const { forms: wanted = PLAIN, epoch, began, directory } = this.#options;
-    const forms = ofImage ? wanted.image : wanted.rest;
+    const { forms: wanted = PLAIN, copies, epoch, began, directory } = this.#options;
+    const forms = ofImage
+      ? wanted.image.map((form) => ({ ...form, copy: copies?.begin(form) }))
+      : wanted.rest;
     const plain = isRead || !ofImage || wanted.plain || forms.length === 0;
     return { directory: directory('pack'), forms, plain, epoch, began };
   }
@@ -135,11 +146,12 @@ export class LayerPacking {
     packed: PackedLayer,
     { created, from = [], seen = [] }: Omit<PackRequest, 'use'>,
   ): Promise<SettledLayer> {
-    const { store } = this.#options;
+    const { store, copies } = this.#options;
     const { diffId, tarSize, blobs } = packed;
     const descriptors = blobs.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
     for (const [index, blob] of blobs.entries()) {
       store.blobs.adopt(blob.path, blob.digest);
+      if (blob.copy !== undefined) copies?.made(blob.copy, blob);
       const descriptor = descriptors[index];
       if (blob.compression === 'uncompressed' || descriptor === undefined) continue;
       store.layers.recordVariant(diffId, formName(blob), descriptor);

@@ -2,35 +2,30 @@
  * A file that is written by the thread pool while its writer makes the next bytes: writing costs as much as hashing.
  * Large files go past the page cache where that is the faster way (io-route.ts).
  */
-import { closeSync, constants, openSync, write } from 'node:fs';
-import { systemErrorCode } from '../errors.ts';
-import { DIRECT_BLOCK, directBlock, IoRoute, type Way } from './io-route.ts';
+import { closeSync, openSync } from 'node:fs';
+import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
+import { type Piece, PieceWriter } from './piece-writer.ts';
 
-/** Buffers under way before the writer should wait: enough that neither waits for the other, and little memory. */
+/** Pieces under way before the writer should wait: enough that neither waits for the other, and little memory. */
 const UNDER_WAY = 4;
 
-/** One write. */
-interface Piece {
-  readonly way: Way;
-  readonly position: number;
-  readonly done: (() => void) | undefined;
+export interface BackgroundFileOptions {
+  readonly route?: IoRoute;
+  /** Descriptor of an empty file that is given the same bytes, as far as that works; it stays its owner's. */
+  readonly copy?: number | undefined;
 }
 
 export class BackgroundFile {
-  readonly #path: string;
-  readonly #route: IoRoute;
   readonly #fd: number;
-  /** The same file, opened with O_DIRECT at its first use. */
-  #direct: number | undefined;
+  readonly #route: IoRoute;
+  readonly #own: PieceWriter;
+  readonly #copy: PieceWriter | undefined;
   #size = 0;
+  /** Pieces that are not written yet. */
   #underWay = 0;
-  /** When the first write of those under way began. */
-  #busySince = 0;
-  #failed = false;
-  #failure: unknown;
   #abandoned = false;
   #closed = false;
-  /** Told of every write that ends. */
+  /** Told of every piece that is written. */
   #waiting: (() => void)[] = [];
   /** Bytes gathered for one write past the page cache: the file's from `#size` rounded down to a block, up to `#size`. */
   #block: Buffer | undefined;
@@ -39,10 +34,11 @@ export class BackgroundFile {
   readonly #freeBlocks: Buffer[] = [];
 
   /** Makes the file, which must not exist. */
-  constructor(path: string, route: IoRoute = new IoRoute()) {
-    this.#path = path;
+  constructor(path: string, { route = new IoRoute(), copy }: BackgroundFileOptions = {}) {
     this.#route = route;
     this.#fd = openSync(path, 'wx', 0o644);
+    this.#own = new PieceWriter(this.#fd, route);
+    this.#copy = copy === undefined ? undefined : new PieceWriter(copy, new IoRoute());
   }
 
   /** Bytes appended so far. */
@@ -50,12 +46,17 @@ export class BackgroundFile {
     return this.#size;
   }
 
+  /** True when a copy was wanted and has all that was written so far. */
+  get isCopied(): boolean {
+    return this.#copy?.failed === false;
+  }
+
   /** Appends bytes, which must not change before `done` is called. A failure is told by `room` and `finish`. */
   append(bytes: Buffer, done?: () => void): void {
     if (this.#block === undefined && this.#route.way === 'cached') {
       const position = this.#size;
       this.#size += bytes.length;
-      this.#begin(bytes, { way: 'cached', position, done });
+      this.#begin(bytes, { way: 'cached', position }, done);
       return;
     }
     this.#gather(bytes);
@@ -64,7 +65,7 @@ export class BackgroundFile {
 
   /** A promise to wait for before appending more; undefined while there is room. */
   room(): Promise<void> | undefined {
-    return this.#underWay < UNDER_WAY && !this.#failed ? undefined : this.#until(UNDER_WAY - 1);
+    return this.#underWay < UNDER_WAY && !this.#own.failed ? undefined : this.#until(UNDER_WAY - 1);
   }
 
   /** Waits until all is written, and closes. Throws the first failure. */
@@ -79,15 +80,16 @@ export class BackgroundFile {
     this.#abandoned = true;
     if (this.#closed || this.#underWay > 0) return;
     this.#closed = true;
+    this.#own.close();
+    this.#copy?.close();
     closeSync(this.#fd);
-    if (this.#direct !== undefined) closeSync(this.#direct);
   }
 
   async #until(underWay: number): Promise<void> {
-    while (this.#underWay > underWay && !this.#failed) {
+    while (this.#underWay > underWay && !this.#own.failed) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-    if (this.#failed) throw this.#failure;
+    if (this.#own.failed) throw this.#own.failure;
   }
 
   /** Copies bytes into blocks and sends those that are full. */
@@ -113,53 +115,19 @@ export class BackgroundFile {
     const end = this.#size % DIRECT_BLOCK || DIRECT_BLOCK;
     const bytes = block.subarray(this.#blockStart, end);
     const way = bytes.length === DIRECT_BLOCK ? this.#route.way : 'cached';
-    this.#begin(bytes, {
-      way,
-      position: this.#size - bytes.length,
-      done: () => this.#freeBlocks.push(block),
-    });
+    this.#begin(bytes, { way, position: this.#size - bytes.length }, () => this.#freeBlocks.push(block));
   }
 
-  #begin(bytes: Buffer, piece: Piece): void {
-    if (this.#underWay === 0) this.#busySince = performance.now();
+  #begin(bytes: Buffer, piece: Piece, done?: () => void): void {
+    const writers = this.#copy === undefined ? [this.#own] : [this.#own, this.#copy];
+    let left = writers.length;
     this.#underWay += 1;
-    this.#write(bytes, piece);
-  }
-
-  #write(bytes: Buffer, piece: Piece): void {
-    if (bytes.length === 0 || this.#failed) return this.#ended(piece.done);
-    const fd = piece.way === 'direct' ? this.#openDirect() : this.#fd;
-    // What no sector holds, or what a filesystem without O_DIRECT is given, goes the other way.
-    const asCached = { ...piece, way: 'cached' } as const;
-    if (fd === undefined) return this.#write(bytes, asCached);
-    write(fd, bytes, 0, bytes.length, piece.position, (error, count) => {
-      if (error !== null && piece.way === 'direct' && systemErrorCode(error) === 'EINVAL') {
-        this.#route.refuse();
-        return this.#write(bytes, asCached);
-      }
-      if (error !== null) {
-        this.#failed = true;
-        this.#failure = error;
-      }
-      this.#measure(piece.way, count);
-      this.#write(bytes.subarray(count), { ...asCached, position: piece.position + count });
-    });
-  }
-
-  #measure(way: Way, bytes: number): void {
-    const now = performance.now();
-    this.#route.went(way, { bytes, milliseconds: now - this.#busySince });
-    this.#busySince = now;
-  }
-
-  #openDirect(): number | undefined {
-    if (this.#direct !== undefined) return this.#direct;
-    try {
-      this.#direct = openSync(this.#path, constants.O_WRONLY | constants.O_DIRECT);
-    } catch {
-      this.#route.refuse();
+    for (const writer of writers) {
+      writer.write(bytes, piece, () => {
+        left -= 1;
+        if (left === 0) this.#ended(done);
+      });
     }
-    return this.#direct;
   }
 
   #ended(done: (() => void) | undefined): void {

@@ -31,6 +31,15 @@ export function setTimes(path: string, accessed: bigint, modified: bigint): void
   check(call(currentDirectory, cString(path), times, noFollow), 'utimensat', path);
 }
 
+/** linkat(2) of an open file, which may have no name yet. Throws EEXIST, and EXDEV where the name is on another filesystem. */
+export function linkDescriptor(fd: number, path: string): void {
+  const call = native('int linkat(int from, const char *old, int to, const char *path, int flags)');
+  const currentDirectory = -100;
+  const follow = 0x400;
+  const open = cString(`/proc/self/fd/${fd}`);
+  check(call(currentDirectory, open, currentDirectory, cString(path), follow), 'linkat', path);
+}
+
 /** pipe2(2), both ends closed on exec. Node's own pipes are sockets, which nobody can open as /dev/stdout. */
 export function makePipe(): { readonly read: number; readonly write: number } {
   const ends = Buffer.alloc(8);

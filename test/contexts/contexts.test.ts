@@ -65,6 +65,15 @@ describe('standard input', () => {
     },
   );
 
+  test('a current directory that is no more is named, and what needs none works there', async () => {
+    const work = new Workspace();
+    const wrapper = ['sh', '-c', 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"', 'sh'];
+    const failed = await work.kiln(['build', '.'], { wrapper });
+    expect(failed.exitCode).toBe(2);
+    expect(failed.stderr).toContain('[USAGE_DIRECTORY]');
+    expect((await work.kiln(['images'], { wrapper })).exitCode).toBe(0);
+  });
+
   test('an archive seen by RUN, with a bind mount of the context', async () => {
     const work = new Workspace();
     work.shell(`

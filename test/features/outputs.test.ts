@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { compareTrees, readTree } from '../helpers/tree.ts';
-import { ROOTLESS, VARIANTS, Workspace } from '../helpers/workspace.ts';
+import { ROOTLESS, VARIANTS, type Variant, Workspace } from '../helpers/workspace.ts';
 import { run } from '../setup/run.ts';
+
+const AS_ROOT: Variant = { user: 'root', snapshotter: 'overlay' };
 
 const DOCKERFILE = `
   ARG BASE
@@ -104,6 +106,41 @@ describe('compression', () => {
     expect(sizes[2]).toEqual(sizes[1]);
   });
 });
+
+test.each([ROOTLESS, AS_ROOT])(
+  'a layout of large layers, fresh and cached, here and on another filesystem: $user',
+  async (variant) => {
+    const work = new Workspace(variant);
+    work.shell(
+      'dd if=/dev/urandom of=big bs=1M count=5 2> /dev/null; mkdir ../far && mount -t tmpfs -o mode=777 none ../far',
+    );
+    onTestFinished(() => void work.shell('umount ../far'));
+    const text = `
+    ARG BASE
+    FROM $BASE
+    RUN dd if=/dev/urandom of=/made bs=1M count=5
+    COPY big /
+  `;
+    const far = join(dirname(work.context), 'far', 'layout');
+    const [first, second] = [work.fresh('layout'), work.fresh('layout')];
+    for (const [layout, ...more] of [[first], [second], [far, '--no-cache']] as const) {
+      const result = await work.tryBuild(text, {
+        args: ['--output', `type=oci,tar=false,dest=${layout}`, ...more],
+      });
+      expect(result.exitCode, result.stderr).toBe(0);
+      const image = work.open(`oci:${layout}`);
+      expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+      expect(readdirSync(join(layout, 'blobs', 'sha256'))).toHaveLength(2 + image.manifest.layers.length);
+    }
+    expect(work.open(`oci:${second}`).digest).toBe(work.open(`oci:${first}`).digest);
+    const failing = work.fresh('layout');
+    const failed = await work.tryBuild(`${text}\n RUN false`, {
+      args: ['--no-cache', '--output', `type=oci,tar=false,dest=${failing}`],
+    });
+    expect(failed.exitCode).toBe(1);
+    expect(existsSync(failing)).toBe(false);
+  },
+);
 
 test('layers that are only asked for compressed are kept so, and serve whatever comes after', async () => {
   const work = new Workspace(ROOTLESS);

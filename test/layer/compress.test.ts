@@ -16,7 +16,11 @@ async function compress(
   bytes: Buffer,
   { compression = 'gzip', piece = 100_003 }: { compression?: 'gzip' | 'zstd'; piece?: number } = {},
 ): Promise<CompressedBlob> {
-  const compressor = makeCompressor({ compression, level: undefined }, join(directory, String(blobs++)));
+  const compressor = makeCompressor({
+    compression,
+    level: undefined,
+    path: join(directory, String(blobs++)),
+  });
   for (let at = 0; at < bytes.length; at += piece) await compressor.push(bytes.subarray(at, at + piece));
   return compressor.finish();
 }

@@ -103,7 +103,11 @@ test('no thread outlives the layers, packed or given up', async () => {
 
 test('a blob that is given up takes its thread with it', async () => {
   const before = threads();
-  const compressor = makeCompressor({ compression: 'gzip', level: undefined }, new Place().path('blob'));
+  const compressor = makeCompressor({
+    compression: 'gzip',
+    level: undefined,
+    path: new Place().path('blob'),
+  });
   compressor.push(Buffer.from(randomBytes(10 * UNIT).map((byte) => byte & 0x0f)));
   expect(threads()).toBeGreaterThan(before);
   compressor.abandon();

@@ -69,7 +69,7 @@ test('compressed bytes depend on content and level alone', async () => {
   for (const compression of ['gzip', 'zstd'] as const) {
     const digests = new Set<string>();
     for (const pieces of [content.length, 1 << 20, 65_537, 3_000_001]) {
-      const compressor = makeCompressor({ compression, level: 5 }, place.path(compression));
+      const compressor = makeCompressor({ compression, level: 5, path: place.path(compression) });
       for (let at = 0; at < content.length; at += pieces)
         await compressor.push(content.subarray(at, at + pieces));
       digests.add((await compressor.finish()).digest);
@@ -87,7 +87,7 @@ test('nothing at all compresses to a valid blob', async () => {
   const place = new Place();
   for (const compression of ['gzip', 'zstd'] as const) {
     const path = place.path(compression);
-    await makeCompressor({ compression, level: undefined }, path).finish();
+    await makeCompressor({ compression, level: undefined, path }).finish();
     const bytes = readFileSync(path);
     expect(compression === 'gzip' ? gunzipSync(bytes) : zstdDecompressSync(bytes)).toHaveLength(0);
   }

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import {
+  closeSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -73,9 +75,10 @@ test.each(PLACES)('bytes written either way, in pieces of any size, are the file
   const ways = fc.array(fc.constantFrom<Way>('cached', 'direct'), { minLength: 1, maxLength: 8 });
   await fc.assert(
     fc.asyncProperty(fc.array(sizes, { maxLength: 12 }), ways, async (pieces, chosen) => {
-      const path = join(folder, 'written');
+      const [path, copied] = [join(folder, 'written'), join(folder, 'copied')];
       rmSync(path, { force: true });
-      const file = new BackgroundFile(path, new GivenRoute(chosen));
+      const copy = openSync(copied, 'w+');
+      const file = new BackgroundFile(path, { route: new GivenRoute(chosen), copy });
       const expected: Buffer[] = [];
       let begun = 0;
       let done = 0;
@@ -96,6 +99,9 @@ test.each(PLACES)('bytes written either way, in pieces of any size, are the file
       const bytes = Buffer.concat(expected);
       expect(file.size).toBe(bytes.length);
       expect(readFileSync(path).equals(bytes)).toBe(true);
+      expect(file.isCopied).toBe(true);
+      closeSync(copy);
+      expect(readFileSync(copied).equals(bytes)).toBe(true);
     }),
     { numRuns: 60 },
   );
@@ -131,13 +137,34 @@ test('a copy is not written over anything', async () => {
   expect(readFileSync(target, 'utf8')).toBe('old');
 });
 
-test.each<Way>(['cached', 'direct'])('a full disk is told, %s, and the file is closed', async (way) => {
+/** A directory with room for 4 MB. */
+function smallDisk(): string {
   const folder = directory('/var/tmp');
   run('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]);
   onTestFinished(() => {
     run('umount', [folder]);
   });
-  const file = new BackgroundFile(join(folder, 'f'), new GivenRoute([way]));
+  return folder;
+}
+
+test.each<Way>(['cached', 'direct'])('a copy that fails is no failure of the file, %s', async (way) => {
+  const folder = directory('/var/tmp');
+  const copy = openSync(join(smallDisk(), 'copy'), 'w');
+  onTestFinished(() => closeSync(copy));
+  const file = new BackgroundFile(join(folder, 'f'), { route: new GivenRoute([way]), copy });
+  const bytes = randomBytes(9 << 20);
+  for (let at = 0; at < bytes.length; at += 1 << 20) {
+    file.append(bytes.subarray(at, at + (1 << 20)));
+    await file.room();
+  }
+  await file.finish();
+  expect(file.isCopied).toBe(false);
+  expect(readFileSync(join(folder, 'f')).equals(bytes)).toBe(true);
+});
+
+test.each<Way>(['cached', 'direct'])('a full disk is told, %s, and the file is closed', async (way) => {
+  const folder = smallDisk();
+  const file = new BackgroundFile(join(folder, 'f'), { route: new GivenRoute([way]) });
   for (let index = 0; index < 8; index++) file.append(randomBytes(1 << 20));
   await expect(file.finish()).rejects.toThrow(/ENOSPC/);
   file.abandon();
