@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { type Digest, hexOf } from '../image/descriptor.ts';
+import { ByteText } from '../layer/byte-text.ts';
 import { readBytesIfExists, writeFileAtomic } from '../system/files.ts';
 
 /**
@@ -60,6 +61,45 @@ interface Recorded {
 
 const NOTHING: Recorded = { lines: [], states: new Float64Array() };
 
+/** What this process has learned, as it will be written: objects for 100,000 files would take several times as much. */
+class LearnedFiles {
+  /** By path as a line has it; a file that was learned twice has the later one. */
+  readonly #numbers = new Map<string, number>();
+  readonly #text = new ByteText();
+  readonly #ends: number[] = [];
+  #states = new Float64Array(64 * NUMBERS);
+
+  get states(): Float64Array {
+    return this.#states;
+  }
+
+  /** Numbers of all files. */
+  get numbers(): readonly number[] {
+    return [...this.#numbers.values()];
+  }
+
+  find(path: string): number | undefined {
+    return this.#numbers.get(path);
+  }
+
+  add(path: string, { size, mtimeMs, ctimeMs, ino }: FileIdentity, line: string): void {
+    const number = this.#ends.length;
+    this.#text.append(line);
+    this.#ends.push(this.#text.length);
+    if ((number + 1) * NUMBERS > this.#states.length) {
+      const larger = new Float64Array(2 * this.#states.length);
+      larger.set(this.#states);
+      this.#states = larger;
+    }
+    this.#states.set([size, mtimeMs, ctimeMs, ino], number * NUMBERS);
+    this.#numbers.set(path, number);
+  }
+
+  line(number: number): string {
+    return this.#text.bytes().toString('latin1', this.#ends[number - 1] ?? 0, this.#ends[number]);
+  }
+}
+
 export class DigestMemory {
   readonly #path: string;
   readonly #temporary: string;
@@ -69,7 +109,7 @@ export class DigestMemory {
   #byPath: Map<string, number> | undefined;
   /** Numbers of records that this process has found valid, in order. */
   readonly #used: number[] = [];
-  readonly #learned = new Map<string, { readonly identity: FileIdentity; readonly file: RememberedFile }>();
+  #learned = new LearnedFiles();
 
   private constructor(path: string, temporary: string, recorded: Recorded) {
     this.#path = path;
@@ -89,20 +129,15 @@ export class DigestMemory {
   }
 
   get(path: string, identity: FileIdentity): RememberedFile | undefined {
-    const learned = this.#learned.get(path);
-    if (learned !== undefined) return isSame(learned.identity, identity) ? learned.file : undefined;
+    const learned = this.#learned.find(escapeName(path));
+    if (learned !== undefined) {
+      if (!isSame(this.#learned.states, learned, identity)) return undefined;
+      return fileOf(this.#learned.line(learned), path);
+    }
     const number = this.#find(path);
-    if (number === undefined) return undefined;
-    const { lines, states } = this.#recorded;
-    const at = number * NUMBERS;
-    const same =
-      states[at] === identity.size &&
-      states[at + 1] === identity.mtimeMs &&
-      states[at + 2] === identity.ctimeMs &&
-      states[at + 3] === identity.ino;
-    if (!same) return undefined;
+    if (number === undefined || !isSame(this.#recorded.states, number, identity)) return undefined;
     this.#used.push(number);
-    return fileOf(lines[number] ?? '', path);
+    return fileOf(this.#recorded.lines[number] ?? '', path);
   }
 
   #find(path: string): number | undefined {
@@ -119,44 +154,66 @@ export class DigestMemory {
   set(path: string, identity: FileIdentity, { now, file }: { now: number; file: RememberedFile }): void {
     const grain = isCoarse(identity) ? COARSE_GRAIN_MS : FINE_GRAIN_MS;
     if (now - identity.ctimeMs < grain || now - identity.mtimeMs < grain) return;
-    this.#learned.set(path, { identity, file });
+    this.#learned.add(escapeName(path), identity, lineOf(path, file));
   }
 
   /** Writes what was learned; nothing when nothing was. */
   save(): void {
-    if (this.#learned.size === 0) return;
+    const learned = this.#learned;
+    const { numbers } = learned;
+    if (numbers.length === 0) return;
     const { lines, states } = this.#recorded;
-    const kept = new Map<string, { line: string; state: ArrayLike<number> }>();
-    const keep = (number: number): void => {
-      const line = lines[number] ?? '';
-      kept.set(pathOf(line), { line, state: states.subarray(number * NUMBERS, (number + 1) * NUMBERS) });
+    const line = (number: number): string => lines[number] ?? '';
+    const isLeft = lines.map((text) => learned.find(pathOf(text)) === undefined);
+    const take = (number: number): boolean => {
+      const left = isLeft[number] === true;
+      isLeft[number] = false;
+      return left;
     };
-    for (const number of this.#used) keep(number);
-    for (const [path, { identity, file }] of this.#learned) {
-      const { size, mtimeMs, ctimeMs, ino } = identity;
-      kept.set(escapeName(path), { line: lineOf(path, file), state: [size, mtimeMs, ctimeMs, ino] });
-    }
+    const used = this.#used.filter(take);
     // What this build did not ask for may serve the next one; what none has asked for in a long time goes.
-    const limit = KEPT_UNUSED + kept.size * 4;
-    for (let number = 0; number < lines.length && kept.size < limit; number++) {
-      if (!kept.has(pathOf(lines[number] ?? ''))) keep(number);
-    }
-    this.#learned.clear();
-    writeFileAtomic(this.#path, encode([...kept.values()]), { temporary: this.#temporary, flush: false });
+    const limit = KEPT_UNUSED + (numbers.length + used.length) * 3;
+    const rest = lines.flatMap((_, number) => (isLeft[number] === true ? [number] : [])).slice(0, limit);
+    const bytes = encode([
+      { numbers: used, line, states },
+      { numbers, line: (number) => learned.line(number), states: learned.states },
+      { numbers: rest, line, states },
+    ]);
+    this.#learned = new LearnedFiles();
+    writeFileAtomic(this.#path, bytes, { temporary: this.#temporary, flush: false });
   }
 }
 
+/** Some of the files that are at hand. */
+interface Files {
+  readonly numbers: readonly number[];
+  readonly line: (number: number) => string;
+  readonly states: Float64Array;
+}
+
 /** A first line with the format, the number of files and the SHA-256 of what follows: states, then lines. */
-function encode(files: readonly { readonly line: string; readonly state: ArrayLike<number> }[]): Buffer {
-  const states = new Float64Array(files.length * NUMBERS);
-  for (const [number, { state }] of files.entries()) states.set(state, number * NUMBERS);
-  const text = files.map(({ line }) => line).join('\n');
-  const head = (digest: string): string => `${FORMAT} ${files.length} ${digest}\n`;
+function encode(files: readonly Files[]): Buffer {
+  const count = files.reduce((sum, { numbers }) => sum + numbers.length, 0);
+  const head = (digest: string): string => `${FORMAT} ${count} ${digest}\n`;
   const start = head('0'.repeat(DIGEST_LENGTH)).length;
+  let at = start + count * STATE_BYTES;
+  // No line end stands after the last line.
+  let size = at - 1;
+  for (const { numbers, line } of files) for (const number of numbers) size += line(number).length + 1;
   // Of many files this is large, so it is made once and in its place.
-  const bytes = Buffer.alloc(start + states.byteLength + text.length);
+  const bytes = Buffer.alloc(size);
+  const states = new Float64Array(count * NUMBERS);
+  let place = 0;
+  for (const { numbers, line, states: from } of files) {
+    for (const number of numbers) {
+      for (let field = 0; field < NUMBERS; field++) {
+        states[place * NUMBERS + field] = from[number * NUMBERS + field] ?? 0;
+      }
+      place += 1;
+      at += bytes.write(place < count ? `${line(number)}\n` : line(number), at, 'latin1');
+    }
+  }
   Buffer.from(states.buffer).copy(bytes, start);
-  bytes.write(text, start + states.byteLength, 'latin1');
   bytes.write(head(hash('sha256', bytes.subarray(start))), 'latin1');
   return bytes;
 }
@@ -174,8 +231,14 @@ function decode(bytes: Buffer): Recorded | undefined {
   return lines.length === Number(count) ? { states, lines } : undefined;
 }
 
-function isSame(a: FileIdentity, b: FileIdentity): boolean {
-  return a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.ino === b.ino;
+function isSame(states: Float64Array, number: number, identity: FileIdentity): boolean {
+  const at = number * NUMBERS;
+  return (
+    states[at] === identity.size &&
+    states[at + 1] === identity.mtimeMs &&
+    states[at + 2] === identity.ctimeMs &&
+    states[at + 3] === identity.ino
+  );
 }
 
 function lineOf(path: string, { digest, xattrs }: RememberedFile): string {

@@ -2,18 +2,8 @@
  * A directory of this machine as a file tree: the build context, seen through its ignore patterns. Every file belongs
  * to root there, as the builder's user must not show in an image.
  */
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  type Stats,
-} from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import type { IgnoreMatcher, IgnoreState } from '../dockerfile/ignore.ts';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import type { Digest } from '../image/descriptor.ts';
@@ -27,6 +17,7 @@ import {
   type RememberedFile,
   timeUntilClean,
 } from './digest-memory.ts';
+import { hashFile, hashLargeFile } from './hash-file.ts';
 
 /** A directory's names; with a filter, those it keeps as a set as well. */
 interface Listing {
@@ -107,6 +98,18 @@ export class DirectoryTree implements FileTree {
     return this.#remembered(path).digest;
   }
 
+  async learn(path: string, signal: AbortSignal): Promise<void> {
+    const node = this.#node(path);
+    if (node?.entry.type !== 'file' || node.known !== undefined) return;
+    await setTimeout(this.#timeUntilClean(node));
+    const now = this.#options.clock();
+    const reading = hashLargeFile(this.#host(path), { identity: node.identity, signal });
+    const digest = await reading.catch((error: unknown) => {
+      throw signal.aborted ? error : unreadable(path, error);
+    });
+    node.known ??= this.#learned(path, node, { now, digest });
+  }
+
   linkIdentity(path: string): string | undefined {
     return this.#node(path)?.link;
   }
@@ -116,11 +119,7 @@ export class DirectoryTree implements FileTree {
   }
 
   #read(path: string): string[] {
-    try {
-      return readdirSync(toFsPath(this.#host(path)), { encoding: 'latin1' }).sort();
-    } catch (error) {
-      throw unreadable(path, error);
-    }
+    return readable(path, () => readdirSync(toFsPath(this.#host(path)), { encoding: 'latin1' }).sort());
   }
 
   #node(path: string): Node | undefined {
@@ -216,18 +215,34 @@ export class DirectoryTree implements FileTree {
   }
 
   /** Reads a file that is not remembered. Throws COPY_FILE_CHANGED when it is not the one that was looked at. */
-  #examine(path: string, { entry, identity, xattrs: seen }: Node): RememberedFile {
-    const { memory, clock } = this.#options;
-    // One more change in the clock tick of the last would leave no trace, so that tick has to be over first.
-    const wait = memory === undefined ? 0 : timeUntilClean(identity, clock());
+  #examine(path: string, node: Node): RememberedFile {
+    const wait = this.#timeUntilClean(node);
     if (wait > 0) Atomics.wait(SLEEP, 0, 0, wait);
-    const now = clock();
+    const now = this.#options.clock();
     const host = this.#host(path);
-    const digest = entry.type === 'file' ? hashFile(host, { path, identity }) : NO_DIGEST;
-    const file = { digest, xattrs: xattrsOf(host) };
+    return this.#learned(path, node, {
+      now,
+      digest: node.entry.type === 'file' ? readable(path, () => hashFile(host, node.identity)) : NO_DIGEST,
+    });
+  }
+
+  /** One more change in the clock tick of the last would leave no trace, so that tick has to be over first. */
+  #timeUntilClean({ identity }: Node): number {
+    const { memory, clock } = this.#options;
+    return memory === undefined ? 0 : timeUntilClean(identity, clock());
+  }
+
+  /** What is known of a file that was read; no digest when it was another one. */
+  #learned(
+    path: string,
+    { identity, xattrs: seen }: Node,
+    { now, digest }: { readonly now: number; readonly digest: Digest | undefined },
+  ): RememberedFile {
+    if (digest === undefined) throw changed(path);
+    const file = { digest, xattrs: xattrsOf(this.#host(path)) };
     // Read once more: what was read before may be of a tick in which a change left no trace.
     if (seen !== undefined && seen !== file.xattrs) throw changed(path);
-    memory?.set(path, identity, { now, file });
+    this.#options.memory?.set(path, identity, { now, file });
     return file;
   }
 }
@@ -260,39 +275,6 @@ function typeOf(stats: Stats, path: string): EntryType {
 /** Stands where a digest would, for what has no bytes. */
 const NO_DIGEST: Digest = `sha256:${'0'.repeat(64)}`;
 
-const CHUNK = 1 << 20;
-let buffer: Buffer | undefined;
-
-/** O_NONBLOCK: a file that became a FIFO is not waited for. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-function hashFile(host: string, { path, identity }: { path: string; identity: FileIdentity }): Digest {
-  buffer ??= Buffer.allocUnsafe(CHUNK);
-  const sum = createHash('sha256');
-  let after: Stats;
-  try {
-    const fd = openSync(toFsPath(host), OPEN_FLAGS);
-    try {
-      for (;;) {
-        const count = readSync(fd, buffer, 0, CHUNK, null);
-        if (count === 0) break;
-        sum.update(buffer.subarray(0, count));
-      }
-      after = fstatSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  // A new link to a file moves its ctime; only what moves with its bytes is a change here.
-  const { size, mtimeMs, ino } = identity;
-  if (after.size !== size || after.mtimeMs !== mtimeMs || after.ino !== ino) {
-    throw changed(path);
-  }
-  return `sha256:${sum.digest('hex')}`;
-}
-
 function changed(path: string): BuildError {
   return new BuildError('COPY_FILE_CHANGED', `${toText(path)} changed while it was being read`, {
     suggestions: ['Do not change files during a build; run the build again.'],
@@ -303,6 +285,14 @@ function xattrsOf(host: string): string {
   const names = listXattrs(host).filter((name) => !HOST_XATTRS.test(name));
   if (names.length === 0) return '';
   return JSON.stringify(Object.fromEntries(names.sort().map((name) => [name, getXattr(host, name) ?? ''])));
+}
+
+function readable<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw unreadable(path, error);
+  }
 }
 
 function unreadable(path: string, error: unknown): unknown {

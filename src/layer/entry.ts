@@ -7,19 +7,23 @@
  */
 import type { DiffId, Digest } from '../image/descriptor.ts';
 
-export type EntryType =
-  | 'file'
-  | 'directory'
-  | 'symlink'
+/** The place of a type in this list is its number in files and messages: append only. */
+export const ENTRY_TYPES = [
+  'file',
+  'directory',
+  'symlink',
   /** A hard link to an earlier path of the same layer (or, rarely, of a lower one). */
-  | 'hardlink'
-  | 'char'
-  | 'block'
-  | 'fifo'
+  'hardlink',
+  'char',
+  'block',
+  'fifo',
   /** The path is deleted from the layers below (image-spec, layer.md, "Whiteouts"). */
-  | 'whiteout'
+  'whiteout',
   /** The directory `path` hides everything the layers below have in it ("Opaque Whiteout"). */
-  | 'opaque';
+  'opaque',
+] as const;
+
+export type EntryType = (typeof ENTRY_TYPES)[number];
 
 export interface Entry {
   readonly path: string;

@@ -31,6 +31,8 @@ export interface FileTree {
   content(path: string): FileContent;
   /** sha256 of a regular file's bytes. */
   digest(path: string): Digest;
+  /** Reads a file so that `digest` knows it; other work goes on. Throws what `digest` would, and the signal's reason. */
+  learn?(path: string, signal: AbortSignal): Promise<void>;
   /** Same for all names of one file that has several; undefined for a file with one name. */
   linkIdentity?(path: string): string | undefined;
   /** Where the times of its files come from, when that is one place. */

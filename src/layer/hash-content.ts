@@ -3,6 +3,7 @@ import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Digest } from '../image/descriptor.ts';
 import { toFsPath } from '../system/byte-path.ts';
+import { readAt } from '../system/read-at.ts';
 import type { FileContent } from './file-tree.ts';
 
 const CHUNK = 1 << 20;
@@ -22,6 +23,57 @@ export function hashContent(content: FileContent): Digest {
   } finally {
     closeSync(fd);
   }
+}
+
+/** As `hashContent`, with other work in between. Throws the signal's reason, too. */
+export async function hashLargeContent(content: FileContent, signal: AbortSignal): Promise<Digest> {
+  if (content.kind === 'bytes') return hashContent(content);
+  const fd = openSync(toFsPath(content.path), 'r');
+  try {
+    const { offset = 0, size = Number.POSITIVE_INFINITY } = content.kind === 'range' ? content : {};
+    return await hashChunks(fd, { offset, size, signal });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The thread pool reads a chunk of the file while the one before is hashed. Nothing is under way when it is over. */
+export async function hashChunks(
+  fd: number,
+  { offset, size, signal }: { readonly offset: number; readonly size: number; readonly signal: AbortSignal },
+): Promise<Digest> {
+  const sum = createHash('sha256');
+  const chunks = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
+  let asked = 0;
+  const ask = (chunk: Buffer): Promise<Buffer> => {
+    const position = offset + asked;
+    const length = Math.min(CHUNK, size - asked);
+    asked += length;
+    return readChunk(fd, chunk.subarray(0, length), position);
+  };
+  let next = ask(chunks[0]);
+  try {
+    for (let number = 1; ; number++) {
+      const bytes = await next;
+      signal.throwIfAborted();
+      if (bytes.length === 0) return `sha256:${sum.digest('hex')}`;
+      next = ask(chunks[number % 2 === 0 ? 0 : 1]);
+      sum.update(bytes);
+    }
+  } finally {
+    await next.catch(() => undefined);
+  }
+}
+
+/** As much of the chunk as the file has. */
+async function readChunk(fd: number, chunk: Buffer, position: number): Promise<Buffer> {
+  let fill = 0;
+  while (fill < chunk.length) {
+    const count = await readAt(fd, chunk.subarray(fill), position + fill);
+    if (count === 0) break;
+    fill += count;
+  }
+  return chunk.subarray(0, fill);
 }
 
 function hashRange(fd: number, { offset, size }: { offset: number; size: number }): Digest {

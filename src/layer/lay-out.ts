@@ -8,7 +8,7 @@ import { UpperWriter } from './upper-writer.ts';
 
 export interface LayOutRequest {
   /** Parents before children. */
-  readonly items: readonly PackItem[];
+  readonly items: Iterable<PackItem>;
   /** Existing, empty directory (absolute). */
   readonly directory: string;
 }

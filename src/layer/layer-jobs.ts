@@ -3,7 +3,8 @@
 import { haveSameContent, type LayerFiles } from './compare-layers.ts';
 import { type CompleteRequest, completeLayer } from './complete-layer.ts';
 import { type CompressRequest, compressTar } from './compress-tar.ts';
-import { type LayOutRequest, layOut } from './lay-out.ts';
+import { decodeItems, type ItemList } from './item-list.ts';
+import { layOut } from './lay-out.ts';
 import type { LayerOutput } from './layer-writer.ts';
 import { packSnapshot, type SnapshotSource } from './pack-snapshot.ts';
 import { type PackItem, packTree } from './pack-tree.ts';
@@ -13,11 +14,12 @@ import { type UnpackRequest, unpackLayer } from './unpack.ts';
 
 /** Every job with its request; results are what the functions resolve to. */
 export const LAYER_JOBS = {
-  packTree: ({ items, output }: { readonly items: readonly PackItem[]; readonly output: LayerOutput }) =>
-    packTree(taken([...items]), output),
+  packTree: ({ items, output }: { readonly items: JobItems; readonly output: LayerOutput }) =>
+    packTree(iterable(items), output),
   packSnapshot: ({ output, ...source }: SnapshotSource & { readonly output: LayerOutput }) =>
     packSnapshot(source, output),
-  layOut: (request: LayOutRequest) => layOut(request),
+  layOut: ({ items, directory }: { readonly items: JobItems; readonly directory: string }) =>
+    layOut({ items: iterable(items), directory }),
   retime: (request: RetimeRequest) => retimeLayer(request),
   unpack: (request: UnpackRequest) => unpackLayer(request),
   complete: async (request: CompleteRequest) => completeLayer(request),
@@ -26,12 +28,11 @@ export const LAYER_JOBS = {
   compress: (request: CompressRequest) => compressTar(request),
 } as const;
 
-/** Items one by one; what was given out may be forgotten. */
-function* taken(items: (PackItem | undefined)[]): Generator<PackItem> {
-  for (const [index, item] of items.entries()) {
-    items[index] = undefined;
-    if (item !== undefined) yield item;
-  }
+/** Items here, or from another thread. */
+type JobItems = readonly PackItem[] | ItemList;
+
+function iterable(items: JobItems): Iterable<PackItem> {
+  return 'numbers' in items ? decodeItems(items) : items;
 }
 
 export type LayerJobs = typeof LAYER_JOBS;

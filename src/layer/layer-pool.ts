@@ -5,8 +5,9 @@
 import type { Worker } from 'node:worker_threads';
 import { BugError, BuildError, type ErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
+import { jobMessage } from './job-message.ts';
 import type { LayerJobName, LayerJobRequest, LayerJobResult } from './layer-jobs.ts';
-import type { JobError, JobMessage, JobReply } from './layer-worker.ts';
+import type { JobError, JobReply } from './layer-worker.ts';
 import { isSmall } from './small-job.ts';
 
 interface Waiting {
@@ -44,12 +45,19 @@ export class LayerPool {
     if (this.#closed) return Promise.reject(new BugError('the layer pool is closed'));
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#threads.length === 0 && isSmall(name, request)) return this.#doHere(name, request);
-    const thread = this.#pick();
-    const id = this.#next++;
+    return this.#send<N>(this.#pick(), jobMessage(this.#next++, name, request), signal);
+  }
+
+  /** Knows the message alone, so that what it was made of can be let go. */
+  #send<N extends LayerJobName>(
+    thread: Thread,
+    { message, transfer }: ReturnType<typeof jobMessage>,
+    signal: AbortSignal,
+  ): Promise<LayerJobResult<N>> {
     return new Promise<LayerJobResult<N>>((resolve, reject) => {
       const aborted = (): void => reject(signal.reason);
       signal.addEventListener('abort', aborted, { once: true });
-      thread.jobs.set(id, {
+      thread.jobs.set(message.id, {
         resolve: (result) => {
           signal.removeEventListener('abort', aborted);
           resolve(result as LayerJobResult<N>);
@@ -59,7 +67,7 @@ export class LayerPool {
           reject(error);
         },
       });
-      thread.worker.postMessage({ id, name, request } satisfies JobMessage);
+      thread.worker.postMessage(message, transfer);
     });
   }
 

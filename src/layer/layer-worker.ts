@@ -1,14 +1,8 @@
 /** The worker thread's side of the layer pool. */
 import { parentPort } from 'node:worker_threads';
 import { BuildError, messageOf } from '../errors.ts';
-import { LAYER_JOBS, type LayerJobName } from './layer-jobs.ts';
-
-/** A job as it arrives, and how its end is told. */
-export interface JobMessage {
-  readonly id: number;
-  readonly name: LayerJobName;
-  readonly request: unknown;
-}
+import type { JobMessage } from './job-message.ts';
+import { LAYER_JOBS } from './layer-jobs.ts';
 
 export type JobReply =
   | { readonly id: number; readonly ok: true; readonly result: unknown }

@@ -9,10 +9,10 @@ import { BugError } from '../errors.ts';
 import { type Compression, type DiffId, MEDIA_TYPE } from '../image/descriptor.ts';
 import { BackgroundFile } from '../system/background-file.ts';
 import { type BlobCompressor, type CompressedBlob, makeCompressor } from './compress.ts';
-import type { Entry, TocEntry } from './entry.ts';
+import type { Entry } from './entry.ts';
 import { type PackedTimes, TimeKeeper, type TimeOrigin } from './layer-times.ts';
 import { BLOCK, encodeHeader, padding, writeHeader } from './tar-header.ts';
-import { saveToc } from './toc-file.ts';
+import { TocWriter } from './toc-file.ts';
 
 /** A compressed form of a layer that is written. */
 export interface OutputForm {
@@ -58,7 +58,7 @@ export class LayerWriter {
   readonly #tar: BackgroundFile | undefined;
   readonly #hash: Hash = createHash('sha256');
   readonly #compressors: BlobCompressor[] = [];
-  readonly #toc: TocEntry[] = [];
+  readonly #toc = new TocWriter();
   readonly #times: TimeKeeper;
   readonly #tarPath: string;
   #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES);
@@ -91,7 +91,7 @@ export class LayerWriter {
       this.#filled(BLOCK);
     else this.#bytes(encodeHeader(timed));
     const hasBody = entry.type === 'file' && entry.size > 0;
-    this.#toc.push(hasBody ? { ...timed, offset: this.#size } : timed);
+    this.#toc.add(hasBody ? { ...timed, offset: this.#size } : timed);
     if (hasBody) this.#lacking = entry.size;
   }
 
@@ -140,7 +140,7 @@ export class LayerWriter {
     };
     const compressed = await Promise.all(this.#compressors.map((compressor) => compressor.finish()));
     const tocPath = join(this.#output.directory, 'layer.toc');
-    saveToc(tocPath, { diffId, tarSize: this.#size, entries: this.#toc });
+    this.#toc.save(tocPath, { diffId, tarSize: this.#size });
     return {
       diffId,
       tarSize: this.#size,

@@ -7,7 +7,7 @@ import type { Digest } from '../image/descriptor.ts';
 import { toByteString } from '../system/byte-path.ts';
 import type { Entry, LayerToc, TocEntry } from './entry.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
-import { hashContent } from './hash-content.ts';
+import { hashContent, hashLargeContent } from './hash-content.ts';
 import { LayerIndex } from './layer-index.ts';
 import { type LayerTimes, type OwnTime, ownTime } from './layer-times.ts';
 import { resolvePath } from './resolve-path.ts';
@@ -80,6 +80,13 @@ export class LayeredTree implements FileTree {
       this.#digests.set(key, digest);
     }
     return digest;
+  }
+
+  async learn(path: string, signal: AbortSignal): Promise<void> {
+    const { entry, layer } = this.#file(path);
+    const key = `${layer}:${entry.path}`;
+    if (entry.digest !== undefined || this.#digests.has(key)) return;
+    this.#digests.set(key, await hashLargeContent(this.content(path), signal));
   }
 
   linkIdentity(path: string): string | undefined {

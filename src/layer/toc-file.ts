@@ -7,27 +7,15 @@
  *
  * Little-endian, as every machine that kiln runs on.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { BuildError, messageOf } from '../errors.ts';
 import type { DiffId } from '../image/descriptor.ts';
-import type { EntryType, LayerToc, TocEntry } from './entry.ts';
+import { ByteText } from './byte-text.ts';
+import { ENTRY_TYPES, type LayerToc, type TocEntry } from './entry.ts';
 
 const MAGIC = 'kilntoc3';
 const FIXED = MAGIC.length + 8;
-
-/** The place of a type in this list is its number in the file: append only. */
-const TYPES: readonly EntryType[] = [
-  'file',
-  'directory',
-  'symlink',
-  'hardlink',
-  'char',
-  'block',
-  'fifo',
-  'whiteout',
-  'opaque',
-];
 
 interface Head {
   readonly diffId: DiffId;
@@ -43,6 +31,7 @@ type Rare = [
   fields: Pick<TocEntry, 'linkTarget' | 'devMajor' | 'devMinor' | 'xattrs' | 'digest'>,
 ];
 
+/** Numbers of entries, widest first: each column begins where its numbers may. */
 class Columns {
   readonly mtime: Float64Array;
   readonly size: Float64Array;
@@ -52,14 +41,12 @@ class Columns {
   readonly pathEnd: Uint32Array;
   readonly mode: Uint16Array;
   readonly type: Uint8Array;
-  readonly buffer: ArrayBuffer;
 
   static bytes(count: number): number {
     return count * (3 * 8 + 3 * 4 + 2 + 1);
   }
 
   constructor(count: number, buffer = new ArrayBuffer(Columns.bytes(count))) {
-    this.buffer = buffer;
     this.mtime = new Float64Array(buffer, 0, count);
     this.size = new Float64Array(buffer, 8 * count, count);
     this.offset = new Float64Array(buffer, 16 * count, count);
@@ -69,42 +56,85 @@ class Columns {
     this.mode = new Uint16Array(buffer, 36 * count, count);
     this.type = new Uint8Array(buffer, 38 * count, count);
   }
+
+  /** In the order of the file. */
+  all(): readonly (Float64Array | Uint32Array | Uint16Array | Uint8Array)[] {
+    const { mtime, size, offset, uid, gid, pathEnd, mode, type } = this;
+    return [mtime, size, offset, uid, gid, pathEnd, mode, type];
+  }
 }
 
-/** Writes a table of contents. The file is whole or the call throws. */
-export function saveToc(path: string, { diffId, tarSize, entries }: LayerToc): void {
-  const columns = new Columns(entries.length);
-  const rare: Rare[] = [];
-  let end = 0;
-  entries.forEach((entry, index) => {
-    end += entry.path.length;
-    columns.pathEnd[index] = end;
+const FIRST_COUNT = 256;
+
+/** A table of contents that is written down as the layer is: no object is kept of an entry. */
+export class TocWriter {
+  #columns = new Columns(FIRST_COUNT);
+  #room = FIRST_COUNT;
+  #count = 0;
+  readonly #paths = new ByteText();
+  readonly #rare: Rare[] = [];
+
+  add(entry: TocEntry): void {
+    if (this.#count === this.#room) this.#grow();
+    const [columns, index] = [this.#columns, this.#count++];
+    // Byte strings hold characters up to U+00FF only, so latin1 keeps them as they are.
+    this.#paths.append(entry.path);
+    columns.pathEnd[index] = this.#paths.length;
     columns.mtime[index] = entry.mtime;
     columns.size[index] = entry.size;
     columns.offset[index] = entry.offset ?? 0;
     columns.uid[index] = entry.uid;
     columns.gid[index] = entry.gid;
     columns.mode[index] = entry.mode;
-    columns.type[index] = TYPES.indexOf(entry.type);
+    columns.type[index] = ENTRY_TYPES.indexOf(entry.type);
     const { linkTarget, devMajor, devMinor, xattrs, digest } = entry;
     // JSON leaves out what is undefined.
     const fields = { linkTarget, devMajor, devMinor, xattrs, digest } as Rare[1];
-    if (Object.values(fields).some((value) => value !== undefined)) rare.push([index, fields]);
-  });
-  const head: Head = { diffId, tarSize, count: entries.length, paths: end };
-  const text = JSON.stringify(head);
-  const padded = text.padEnd(Math.ceil((FIXED + text.length) / 8) * 8 - FIXED);
-  // Byte strings hold characters up to U+00FF only, so latin1 keeps them as they are.
-  const tail = Buffer.from(entries.map((entry) => entry.path).join('') + JSON.stringify(rare), 'latin1');
-  const body = [Buffer.from(padded, 'latin1'), new Uint8Array(columns.buffer), tail];
-  const fixed = Buffer.alloc(FIXED);
-  fixed.write(MAGIC, 'latin1');
-  fixed.writeUInt32LE(
-    body.reduce((sum, part) => crc32(part, sum), 0),
-    MAGIC.length,
-  );
-  fixed.writeUInt32LE(padded.length, MAGIC.length + 4);
-  writeFileSync(path, Buffer.concat([fixed, ...body]));
+    if (Object.values(fields).some((value) => value !== undefined)) this.#rare.push([index, fields]);
+  }
+
+  /** Writes the file. It is whole or the call throws. */
+  save(path: string, { diffId, tarSize }: Pick<LayerToc, 'diffId' | 'tarSize'>): void {
+    const paths = this.#paths.bytes();
+    const head: Head = { diffId, tarSize, count: this.#count, paths: paths.length };
+    const text = JSON.stringify(head);
+    const padded = text.padEnd(Math.ceil((FIXED + text.length) / 8) * 8 - FIXED);
+    const columns = this.#columns.all().map((column) => column.subarray(0, this.#count));
+    const rare = Buffer.from(JSON.stringify(this.#rare), 'latin1');
+    const body = [Buffer.from(padded, 'latin1'), ...columns.map(bytesOf), paths, rare];
+    const fixed = Buffer.alloc(FIXED);
+    fixed.write(MAGIC, 'latin1');
+    fixed.writeUInt32LE(
+      body.reduce((sum, part) => crc32(part, sum), 0),
+      MAGIC.length,
+    );
+    fixed.writeUInt32LE(padded.length, MAGIC.length + 4);
+    const fd = openSync(path, 'w');
+    try {
+      for (const part of [fixed, ...body]) writeFileSync(fd, part);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #grow(): void {
+    this.#room *= 2;
+    const larger = new Columns(this.#room);
+    const full = this.#columns.all();
+    for (const [number, column] of larger.all().entries()) column.set(full[number] ?? []);
+    this.#columns = larger;
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/** Writes a table of contents. The file is whole or the call throws. */
+export function saveToc(path: string, { entries, ...toc }: LayerToc): void {
+  const writer = new TocWriter();
+  for (const entry of entries) writer.add(entry);
+  writer.save(path, toc);
 }
 
 /** Reads a table of contents; `diffId` is the layer that it must be of. Throws STORE_CORRUPT_TOC. */
@@ -142,7 +172,7 @@ function entriesOf(columns: Columns, names: string, rare: readonly Rare[]): TocE
     const end = pathEnd[i] ?? 0;
     const entry: TocEntry = {
       path: names.slice(start, end),
-      type: TYPES[type[i] ?? 0] ?? 'file',
+      type: ENTRY_TYPES[type[i] ?? 0] ?? 'file',
       mode: mode[i] ?? 0,
       uid: uid[i] ?? 0,
       gid: gid[i] ?? 0,

@@ -15,10 +15,8 @@ export async function executeContextBase(context: SolverContext, name: string): 
     created: context.now(),
     use: { ofImage: true, isRead: true },
   });
-  const { digest } = listEntries(
-    tree,
-    items.map(({ entry }) => entry),
-  );
+  const entries = items.map(({ entry }) => entry);
+  const { digest } = await listEntries(tree, entries, context.signal);
   return { layers: [{ settled: Promise.resolve(packed) }], key: digest };
 }
 

@@ -121,17 +121,28 @@ export class DraftLayer {
     }
   }
 
-  /** The layer's entries, parents before children, names in byte order. */
-  items(): PackItem[] {
+  /** Takes the layer's entries out: parents before children, names in byte order. */
+  takeItems(): PackItem[] {
     const all = [...this.#items.values()];
+    this.#items.clear();
     for (const path of this.#touched) {
       const entry = this.#below.lstat(path);
       if (entry !== undefined) all.push(withOwnTime(this.#below, path, entry));
     }
-    const keyed = all.map((item) => ({ item, key: item.entry.path.replaceAll('/', '\0') }));
-    keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
-    return linksAfterTargets(keyed.map(({ item }) => item));
+    return linksAfterTargets(all.sort((a, b) => comparePaths(a.entry.path, b.entry.path)));
   }
+}
+
+const SLASH = 47;
+
+/** By their names from the root on: a slash comes before everything else. */
+function comparePaths(one: string, other: string): number {
+  const length = Math.min(one.length, other.length);
+  for (let at = 0; at < length; at++) {
+    const [a, b] = [one.charCodeAt(at), other.charCodeAt(at)];
+    if (a !== b) return (a === SLASH ? 0 : a) - (b === SLASH ? 0 : b);
+  }
+  return one.length - other.length;
 }
 
 /** A hard link must follow the file it names; sorting by path may have turned them round. */

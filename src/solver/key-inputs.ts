@@ -74,7 +74,7 @@ async function sourceIdentity(
       if (level === 'definition' && from !== 'context' && from.kind !== 'context') {
         return JSON.stringify(['from', await keyOf(from), source.pattern]);
       }
-      return listMatches(await matchesOf(context, { step, source, stageOf }));
+      return listMatches(await matchesOf(context, { step, source, stageOf }), context.signal);
     }
   }
 }

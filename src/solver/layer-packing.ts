@@ -73,13 +73,15 @@ export class LayerPacking {
   }
 
   /** Packs files of a COPY or ADD. */
-  async packTree({
+  packTree({
     items,
     ...request
   }: PackRequest & { readonly items: readonly PackItem[] }): Promise<SettledLayer> {
     const { pool, signal, packSignal = signal } = this.#options;
     const output = this.#output(request.use);
-    return this.#keep(await pool.run('packTree', { items, output }, packSignal), request);
+    // Not awaited here, where many items would be held for as long.
+    const packed = pool.run('packTree', { items, output }, packSignal);
+    return packed.then((layer) => this.#keep(layer, request));
   }
 
   /** Packs the changes of a RUN and names its directory as the snapshot of the new stack. */

@@ -309,8 +309,6 @@ async function mountItems(
 export async function listMountSource(context: SolverContext, request: MountSource): Promise<FileList> {
   const tree = await treeOf(context, request.mount.from ?? 'context', request.stageOf);
   const items = await ensureMountBytes(context, request);
-  return listEntries(
-    tree,
-    items.map(({ entry }) => entry),
-  );
+  const entries = items.map(({ entry }) => entry);
+  return listEntries(tree, entries, context.signal);
 }

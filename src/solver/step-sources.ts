@@ -1,5 +1,6 @@
 /** The files a step's sources name, selected once a step and remembered, with a digest over what would be copied. */
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { cleanPath, IgnoreMatcher } from '../dockerfile/ignore.ts';
 import { located } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
@@ -46,12 +47,15 @@ async function select(
       parents: step.parents,
       makePatterns: patternSet,
     });
-    const paths = matches.flatMap(({ files }) => files.map(({ path }) => path));
-    await ensureBytes(context, { from: source.from, stageOf }, paths);
+    await ensureBytes(context, { from: source.from, stageOf }, pathsOf(matches));
     return matches;
   } catch (error) {
     throw located(error, step.location);
   }
+}
+
+function* pathsOf(matches: readonly SourceMatch[]): Generator<string> {
+  for (const { files } of matches) for (const { path } of files) yield path;
 }
 
 /** Makes sure that bytes of files of a source's tree can be read. */
@@ -99,37 +103,45 @@ export function patternSet(list: readonly string[]): PatternSet {
 }
 
 /** Everything matched as one list: names, kinds, modes, owners, attributes, link targets and bytes; never times. */
-export function listMatches(matches: readonly SourceMatch[]): FileList {
+export function listMatches(matches: readonly SourceMatch[], signal: AbortSignal): Promise<FileList> {
   let list = lists.get(matches);
   if (list === undefined) {
-    list = makeList(matches);
+    list = makeList(matches, signal);
     lists.set(matches, list);
   }
   return list;
 }
 
 /** Files of a tree at their own paths as a list. */
-export function listEntries(tree: FileTree, entries: readonly Entry[]): FileList {
+export function listEntries(
+  tree: FileTree,
+  entries: readonly Entry[],
+  signal: AbortSignal,
+): Promise<FileList> {
   const root = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, size: 0 } as const;
   const files = entries.map((entry) => ({ path: entry.path, relative: entry.path, entry }));
-  return listMatches([{ tree, path: '', name: '', entry: root, files }]);
+  return listMatches([{ tree, path: '', name: '', entry: root, files }], signal);
 }
 
-const lists = new WeakMap<readonly SourceMatch[], FileList>();
+const lists = new WeakMap<readonly SourceMatch[], Promise<FileList>>();
 
-function makeList(matches: readonly SourceMatch[]): FileList {
+/** Reads every file that no memory has; other work goes on in between. */
+async function makeList(matches: readonly SourceMatch[], signal: AbortSignal): Promise<FileList> {
   const hash = createHash('sha256');
   const pieces: string[] = [];
   let text = '';
   for (const match of matches) {
     text += `match ${JSON.stringify(match.name)}\n`;
     for (const file of match.files) {
+      if (file.entry.size >= LARGE) await match.tree.learn?.(file.path, signal);
       text += fileLine(match, file);
       // Handed over in pieces: a call for each file would cost more than the hashing.
       if (text.length < HASH_PIECE) continue;
       hash.update(text);
       pieces.push(text);
       text = '';
+      await setImmediate();
+      signal.throwIfAborted();
     }
   }
   hash.update(text);
@@ -138,6 +150,9 @@ function makeList(matches: readonly SourceMatch[]): FileList {
 }
 
 const HASH_PIECE = 64 << 10;
+
+/** Bytes from which a file takes so long to read that other work must go on. */
+const LARGE = 4 << 20;
 
 /** One file as a line that no other file has. */
 function fileLine(match: SourceMatch, { path, relative, entry }: SelectedFile): string {

@@ -154,7 +154,11 @@ async function pack(
   draft: DraftLayer,
   how: { readonly use: LayerUse; readonly from: readonly StepLayer[] },
 ): Promise<StepLayer> {
-  const settled = context.access.packing.packTree({ items: draft.items(), created: context.now(), ...how });
+  const settled = context.access.packing.packTree({
+    items: draft.takeItems(),
+    created: context.now(),
+    ...how,
+  });
   // COPY is done when its layer is: a failure to read a source belongs to this step.
   await settled;
   return { settled };

@@ -114,6 +114,65 @@ test('a memory outlives the process, in whatever order and with whatever names i
   expect(place.memory().get('z', identity)).toBeUndefined();
 });
 
+test('many files, learned and learned again, are each remembered as they were last', () => {
+  const place = new Place();
+  const state = (number: number) => ({
+    size: number,
+    ino: 2 ** 40 + number,
+    mtimeMs: number + 0.25,
+    ctimeMs: 2.5,
+  });
+  const file = (number: number) => ({
+    digest: digestOf(String(number)),
+    xattrs: number % 3 === 0 ? '{}' : '',
+  });
+  const learn = (memory: DigestMemory, name: string, number: number): void =>
+    memory.set(name, state(number), { now: 1e6, file: file(number) });
+  const first = place.memory();
+  for (let number = 0; number < 3000; number++) learn(first, `f${number}`, number);
+  learn(first, 'f1', 5001);
+  expect(first.get('f1', state(1))).toBeUndefined();
+  expect(first.get('f1', state(5001))).toEqual(file(5001));
+  first.save();
+  // A later build finds some as they were, one changed and one new; of the others it is not asked.
+  const second = place.memory();
+  for (const number of [7, 2, 2, 2999]) expect(second.get(`f${number}`, state(number))).toEqual(file(number));
+  learn(second, 'f2', 5002);
+  learn(second, 'new', 5003);
+  second.save();
+  const third = place.memory();
+  for (let number = 0; number < 3000; number++) {
+    const now = { 1: 5001, 2: 5002 }[number] ?? number;
+    expect(third.get(`f${number}`, state(now)), `f${number}`).toEqual(file(now));
+  }
+  expect(third.get('new', state(5003))).toEqual(file(5003));
+});
+
+test('a large file is read while other work goes on, and given up when that is wanted', async () => {
+  const place = new Place();
+  const bytes = Buffer.alloc((9 << 20) + 5, 'large');
+  writeFileSync(place.path('f'), bytes);
+  const { signal } = new AbortController();
+  const tree = new DirectoryTree(place.context, { memory: place.memory(), clock: Date.now });
+  let turns = 0;
+  const ticking = setInterval(() => turns++, 0);
+  await tree.learn('f', signal);
+  clearInterval(ticking);
+  expect(turns).toBeGreaterThan(1);
+  rmSync(place.path('f'));
+  // What was learned is not read again.
+  expect(tree.digest('f')).toBe(digestOf(bytes));
+
+  writeFileSync(place.path('g'), bytes);
+  const late = new DirectoryTree(place.context, { clock: Date.now });
+  late.lstat('g');
+  await expect(late.learn('g', AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+  writeFileSync(place.path('g'), 'another');
+  await expect(late.learn('g', signal)).rejects.toMatchObject({ code: 'COPY_FILE_CHANGED' });
+  rmSync(place.path('g'));
+  await expect(late.learn('g', signal)).rejects.toMatchObject({ code: 'CONTEXT_FILE_VANISHED' });
+});
+
 test('a memory with any byte changed, or cut anywhere, is an empty one', () => {
   const place = new Place();
   const identity = { size: 5, ino: 7, mtimeMs: 1.25, ctimeMs: 2.5 };

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { leftovers } from '../helpers/no-leftovers.ts';
 import { resultOf, startKiln } from '../helpers/run-kiln.ts';
@@ -6,9 +7,9 @@ import { VARIANTS, Workspace } from '../helpers/workspace.ts';
 const DOCKERFILE =
   'ARG BASE\nFROM $BASE AS a\nRUN echo started-a; sleep 300\nFROM $BASE AS b\nRUN echo started-b; trap "" TERM INT; sleep 300 & wait; sleep 300\nFROM scratch\nCOPY --from=a /etc /a\nCOPY --from=b /etc /b\n';
 
-/** Starts a build that never ends and waits until it has printed the word. */
-async function started(work: Workspace, word: string) {
-  const child = startKiln(work.buildCommand(DOCKERFILE), {
+/** Starts a build that takes very long and waits until it has printed the word. */
+async function started(work: Workspace, word: string, dockerfile = DOCKERFILE) {
+  const child = startKiln(work.buildCommand(dockerfile), {
     user: work.variant.user,
     cwd: work.context,
     home: work.home,
@@ -56,6 +57,23 @@ describe.each(VARIANTS)('as $user over $snapshotter', (variant) => {
   });
 });
 
+test.each([
+  ['COPY', 'FROM scratch\nCOPY huge /\n'],
+  ['a mount', 'ARG BASE\nFROM $BASE\nRUN --mount=type=bind,source=huge,target=/huge true\n'],
+])(
+  'a file of the context that takes a minute to read for %s does not hold a signal up',
+  async (_, dockerfile) => {
+    const work = new Workspace({ user: 'kilntest', snapshotter: 'overlay' });
+    work.shell('truncate -s 60G huge');
+    const { child, result } = await started(work, 'for linux/\\w+', dockerfile);
+    await setTimeout(1000);
+    const began = performance.now();
+    child.kill('SIGINT');
+    expect((await result).exitCode).toBe(130);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  },
+);
+
 test('at any moment: a signal after every few milliseconds of a build never harms the store', async () => {
   const work = new Workspace({ user: 'kilntest', snapshotter: 'overlay' });
   work.write('f', 'content');
@@ -67,7 +85,7 @@ test('at any moment: a signal after every few milliseconds of a build never harm
       home: work.home,
     });
     const result = resultOf(child);
-    setTimeout(() => child.kill(delay % 80 === 0 ? 'SIGINT' : 'SIGTERM'), delay);
+    void setTimeout(delay).then(() => child.kill(delay % 80 === 0 ? 'SIGINT' : 'SIGTERM'));
     expect([0, 130, 143]).toContain((await result).exitCode);
   }
   const { image } = await work.build(dockerfile);

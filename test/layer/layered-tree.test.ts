@@ -162,6 +162,22 @@ test('the merged view is the one that the kernel mounts', async () => {
   expect(found.sort()).toEqual(readFileSync(list, 'utf8').trimEnd().split('\n').sort());
 });
 
+test('a large file is learned from its part of the tar, and given up when that is wanted', async () => {
+  const place = new Place();
+  const layer = await place.packChanges(
+    place.script('head -c 5000001 /dev/urandom > large; echo before > a; echo after > z; : > empty'),
+  );
+  const tarPath = layer.blobs[0]?.path;
+  const made = (): LayeredTree => new LayeredTree([{ toc: loadToc(layer.tocPath), tarPath }]);
+  const [tree, other] = [made(), made()];
+  const { signal } = new AbortController();
+  for (const name of ['large', 'a', 'empty']) {
+    await tree.learn(name, signal);
+    expect(tree.digest(name)).toBe(other.digest(name));
+  }
+  await expect(made().learn('large', AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+});
+
 test('bytes come from the tar they are in', async () => {
   const place = new Place();
   const layer = await place.packChanges(place.script('printf hello > a; : > empty; printf world > b'));
