@@ -1,18 +1,19 @@
 /** What is done with containers inside the namespace, beside running them: their files belong to many owners. */
-import { createWriteStream, renameSync, rmSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { commitContainer } from '../container/commit-container.ts';
 import { withContainerFiles } from '../container/container-files.ts';
 import { removeContainer } from '../container/run-container.ts';
 import type { NamespaceContext } from '../executor/namespace-child.ts';
 import type { Digest } from '../image/descriptor.ts';
+import type { FileTree } from '../layer/file-tree.ts';
 import { flattenToTar } from '../layer/flatten.ts';
 import type { SnapshotChange } from '../layer/pack-snapshot.ts';
+import { outputError } from '../output/output-error.ts';
 import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
 import type { Container } from '../store/container-store.ts';
 import { Store } from '../store/store.ts';
 import { DescriptorStream } from '../system/descriptor-stream.ts';
-import { diskError, randomName } from '../system/files.ts';
+import { writeOutputFile } from '../system/output-file.ts';
 
 /** A container, by what the command line says, and what to do with it. */
 export type ContainerTask = { readonly root: string } & (
@@ -81,23 +82,16 @@ function exportContainer(
       (directory) => chooseSnapshotter({ directory, wanted, mountable: mode !== 'none', searchPath }),
       async (tree) => {
         if (file === undefined) await pipeline(flattenToTar(tree), new DescriptorStream(1), { signal });
-        else
-          await writeWhole(file, (draft) =>
-            pipeline(flattenToTar(tree), createWriteStream(draft, { flags: 'wx' }), { signal }),
-          );
+        else await exportTo(file, tree, signal);
       },
     ),
   );
 }
 
-/** The file is there when it is whole, and not before. */
-async function writeWhole(file: string, write: (draft: string) => Promise<void>): Promise<void> {
-  const draft = `${file}.${randomName()}`;
+async function exportTo(file: string, tree: FileTree, signal: AbortSignal): Promise<void> {
   try {
-    await write(draft);
-    renameSync(draft, file);
+    await writeOutputFile(file, () => flattenToTar(tree), signal);
   } catch (error) {
-    rmSync(draft, { force: true });
-    throw diskError(error, file);
+    throw outputError(error, file);
   }
 }

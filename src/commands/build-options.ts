@@ -14,7 +14,7 @@ import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import type { Platform } from '../image/descriptor.ts';
 import { formatPlatform, parsePlatform } from '../image/platform.ts';
 import { formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
-import { type OutputSpec, parseOutput } from '../output/output-spec.ts';
+import { isToStandardOutput, type OutputSpec, parseOutput } from '../output/output-spec.ts';
 import { EPOCH } from '../plan/stage-graph.ts';
 import { namedContext, readSources } from './build-sources.ts';
 import { currentDirectory } from './current-directory.ts';
@@ -206,8 +206,23 @@ function buildArg(text: string, env: NodeJS.ProcessEnv): [string, string][] {
   return value === undefined ? [] : [[text, value]];
 }
 
+/** Throws USAGE_OUTPUT for what standard output cannot take. */
+function refuseStandardOutput(outputs: readonly OutputSpec[]): void {
+  if (outputs.length > 1) {
+    throw usage('USAGE_OUTPUT', 'two outputs cannot both be standard output', 'Name a file with dest=FILE.');
+  }
+  if (outputs.length === 1 && process.stdout.isTTY) {
+    throw usage(
+      'USAGE_OUTPUT',
+      'an archive is nothing for a terminal',
+      'Write it to a file with dest=FILE, or into a pipe.',
+    );
+  }
+}
+
 function outputsOf(flags: BuildFlags, names: readonly string[]): OutputSpec[] {
   const outputs = (flags.output ?? []).map((text) => parseOutput(text, names));
+  refuseStandardOutput(outputs.filter(isToStandardOutput));
   if (flags.push === true) {
     if (names.length === 0 && !outputs.some((spec) => spec.type === 'image')) {
       throw usage('USAGE_PUSH', '--push needs a name to push to', 'Add -t REGISTRY/REPOSITORY:TAG.');

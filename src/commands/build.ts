@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, rmSync, writeFileSync } from 'node:fs';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { BuildResult } from '../actions/build-request.ts';
@@ -6,6 +6,7 @@ import { BuildScratch } from '../actions/build-scratch.ts';
 import type { KeepStorage } from '../actions/prune-store.ts';
 import type { RunBuildOptions } from '../actions/run-build.ts';
 import { formatPlatform } from '../image/platform.ts';
+import { isToStandardOutput } from '../output/output-spec.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
 import { toBuildRequest } from './build-options.ts';
@@ -146,7 +147,9 @@ export default class Build extends KilnCommand {
       );
       return;
     }
-    if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
+    // A stale one would be taken for that of a build that fails.
+    const { iidfile } = flags;
+    if (iidfile !== undefined && lstatSync(iidfile, { throwIfNoEntry: false })?.isFile()) rmSync(iidfile);
     const now = (): number => performance.now();
     const { env, stderr } = process;
     const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
@@ -195,7 +198,7 @@ export default class Build extends KilnCommand {
         steps,
       });
       reporter.close();
-      this.#report(result, flags);
+      this.#report(result, { ...flags, hasStdout: request.outputs.some(isToStandardOutput) });
       // A build that made nothing does not make the store grow.
       if (cached < steps) await this.#trim(root, { keep, verbose: flags.verbose, signal, killSignal });
     } catch (error) {
@@ -229,7 +232,8 @@ export default class Build extends KilnCommand {
     flags: {
       iidfile?: string | undefined;
       'metadata-file'?: string | undefined;
-      output?: string[] | undefined;
+      /** An output was written to standard output. */
+      hasStdout: boolean;
     },
   ): void {
     if (flags.iidfile !== undefined) writeFileSync(flags.iidfile, imageId);
@@ -243,8 +247,6 @@ export default class Build extends KilnCommand {
       };
       writeFileSync(flags['metadata-file'], `${JSON.stringify(metadata, undefined, 2)}\n`);
     }
-    const tarOnStdout =
-      flags.output?.some((output) => output === '-' || /dest=-(?:,|$)/.test(output)) === true;
-    if (!tarOnStdout) process.stdout.write(`${imageId}\n`);
+    if (!flags.hasStdout) process.stdout.write(`${imageId}\n`);
   }
 }

@@ -1,17 +1,16 @@
 /** Archives and layouts: an OCI image layout as a tar or a directory, or the tar that docker load reads. */
-import { createWriteStream } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
 import { PassThrough, Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Header } from 'tar';
 import { type Descriptor, hexOf } from '../image/descriptor.ts';
 import { familiarReference, parseReference } from '../image/reference.ts';
-import { diskError, makeDirectories, placeFile, randomName } from '../system/files.ts';
+import { writeOutputFile } from '../system/output-file.ts';
 import { type AssembledImage, assemble } from './assemble.ts';
 import type { FinishedImage } from './finished-image.ts';
 import { layoutIndex } from './layout-index.ts';
 import { writeLayout } from './layout-output.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
+import { outputError } from './output-error.ts';
 import type { OutputSpec } from './output-spec.ts';
 
 type ArchiveSpec = Extract<OutputSpec, { type: 'oci' | 'docker' }>;
@@ -121,15 +120,10 @@ async function writeTar(
     await pipeline(tarStream(list), stdout, { signal, end: false });
     return;
   }
-  const target = resolve(destination);
-  makeDirectories(dirname(target));
-  const draft = join(dirname(target), `.kiln-${randomName()}`);
   try {
-    await placeFile(target, draft, () =>
-      pipeline(tarStream(list), createWriteStream(draft, { flags: 'wx' }), { signal }),
-    );
+    await writeOutputFile(destination, () => tarStream(list), signal);
   } catch (error) {
-    throw diskError(error, target);
+    throw outputError(error, destination);
   }
 }
 

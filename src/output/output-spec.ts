@@ -43,6 +43,14 @@ function wrong(text: string, message: string, suggestion: string): BuildError {
   return new BuildError('USAGE_OUTPUT', `--output ${text}: ${message}`, { suggestions: [suggestion] });
 }
 
+/** What says standard output, beside "-". */
+const STANDARD_OUTPUT = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
+
+/** True for one that writes to standard output. */
+export function isToStandardOutput(spec: OutputSpec): boolean {
+  return 'destination' in spec && spec.destination === '-';
+}
+
 /** Reads one --output value. `names` are the -t names. Throws USAGE_OUTPUT. */
 export function parseOutput(text: string, names: readonly string[]): OutputSpec {
   if (text === '') throw wrong('""', 'is empty', 'Name a directory, or write type=…,dest=….');
@@ -85,7 +93,8 @@ interface Parsed {
 
 function specOf(type: TypeName, parsed: Parsed): OutputSpec {
   const { text, options } = parsed;
-  const destination = options.get('dest') ?? options.get('destination');
+  const named = options.get('dest') ?? options.get('destination');
+  const destination = named !== undefined && STANDARD_OUTPUT.includes(named) ? '-' : named;
   if (type === 'local' || type === 'tar') {
     refuseUnknown(parsed, ['dest', 'destination']);
     if (destination === undefined && type === 'local') {

@@ -1,14 +1,14 @@
 /** The root filesystem as an output: one tar, or plain files in a directory. */
-import { createWriteStream, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BuildError } from '../errors.ts';
 import { flattenToDirectory, flattenToTar } from '../layer/flatten.ts';
-import { diskError, makeDirectories } from '../system/files.ts';
+import { makeDirectories } from '../system/files.ts';
+import { writeOutputFile } from '../system/output-file.ts';
 import type { FinishedImage } from './finished-image.ts';
 import type { OutputDependencies } from './output-dependencies.ts';
+import { outputError } from './output-error.ts';
 
-/** Writes the merged files of all layers. A tar that fails half-way is removed. Throws OUTPUT_*. */
+/** Writes the merged files of all layers. A tar is seen when it is whole. Throws OUTPUT_*. */
 export async function writeRootfs(
   image: FinishedImage,
   { type, destination }: { readonly type: 'tar' | 'local'; readonly destination: string },
@@ -21,20 +21,21 @@ export async function writeRootfs(
         suggestions: ['Name a directory, or use type=tar,dest=-.'],
       });
     }
-    makeDirectories(destination);
-    await flattenToDirectory(tree, destination, signal);
+    try {
+      makeDirectories(destination);
+      await flattenToDirectory(tree, destination, signal);
+    } catch (error) {
+      throw outputError(error, destination);
+    }
     return;
   }
-  const tar = flattenToTar(tree);
   if (destination === '-') {
-    await pipeline(tar, stdout, { signal, end: false });
+    await pipeline(flattenToTar(tree), stdout, { signal, end: false });
     return;
   }
-  makeDirectories(dirname(destination));
   try {
-    await pipeline(tar, createWriteStream(destination), { signal });
+    await writeOutputFile(destination, () => flattenToTar(tree), signal);
   } catch (error) {
-    rmSync(destination, { force: true });
-    throw diskError(error, destination);
+    throw outputError(error, destination);
   }
 }

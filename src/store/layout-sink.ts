@@ -15,7 +15,7 @@ import {
   parseIndex,
   parseManifestDocument,
 } from '../image/manifest.ts';
-import { lockFile } from '../system/file-calls.ts';
+import { lockFile, withLock } from '../system/file-calls.ts';
 import {
   diskError,
   makeDirectories,
@@ -126,9 +126,7 @@ export class LayoutSink implements ContentSink {
     entry: Descriptor,
     isExpected: (old: Digest | undefined) => boolean,
   ): ImageIndex | 'other' | undefined {
-    const lock = openSync(join(this.#directory, 'blobs'), 'r');
-    try {
-      lockFile(lock, 'exclusive', true);
+    return withLock(openSync(join(this.#directory, 'blobs'), 'r'), 'exclusive', () => {
       const old = this.#readIndex();
       const name = entry.annotations?.[REF_NAME];
       const manifests = old?.manifests ?? [];
@@ -144,9 +142,7 @@ export class LayoutSink implements ContentSink {
       writeFileAtomic(join(this.#directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', write);
       writeFileAtomic(join(this.#directory, 'index.json'), JSON.stringify(index), write);
       return old === undefined ? undefined : index;
-    } finally {
-      closeSync(lock);
-    }
+    });
   }
 
   /** Undefined for one that cannot be read; one without entries where there is none yet. */

@@ -1,9 +1,9 @@
 /** index.json of the layout: image names and the manifests they stand for. Changed under a lock, by rename. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, systemErrorCode } from '../errors.ts';
 import { type Descriptor, type Digest, isDigest, MEDIA_TYPE } from '../image/descriptor.ts';
-import { lockFile } from '../system/file-calls.ts';
+import { withLock } from '../system/file-calls.ts';
 import { writeFileAtomic } from '../system/files.ts';
 
 /** image-spec, annotations.md: the name of an entry in an image layout's index. */
@@ -160,13 +160,7 @@ export class NameStore {
 
   /** Runs `work` while no name changes and, when exclusive, no session opens. */
   locked<Result>(kind: 'shared' | 'exclusive', work: () => Result): Result {
-    const lock = openSync(join(this.#root, 'index.lock'), 'a');
-    try {
-      lockFile(lock, kind, true);
-      return work();
-    } finally {
-      closeSync(lock);
-    }
+    return withLock(openSync(join(this.#root, 'index.lock'), 'a'), kind, work);
   }
 
   #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): void {

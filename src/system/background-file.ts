@@ -17,6 +17,7 @@ export interface BackgroundFileOptions {
 
 export class BackgroundFile {
   readonly #fd: number;
+  readonly #isOwner: boolean;
   readonly #route: IoRoute;
   readonly #own: PieceWriter;
   readonly #copy: PieceWriter | undefined;
@@ -33,10 +34,11 @@ export class BackgroundFile {
   #blockStart = 0;
   readonly #freeBlocks: Buffer[] = [];
 
-  /** Makes the file, which must not exist. */
-  constructor(path: string, { route = new IoRoute(), copy }: BackgroundFileOptions = {}) {
+  /** Makes the file, which must not exist, or takes the descriptor of an empty one, which stays its owner's. */
+  constructor(file: string | number, { route = new IoRoute(), copy }: BackgroundFileOptions = {}) {
     this.#route = route;
-    this.#fd = openSync(path, 'wx', 0o644);
+    this.#isOwner = typeof file === 'string';
+    this.#fd = typeof file === 'string' ? openSync(file, 'wx', 0o644) : file;
     this.#own = new PieceWriter(this.#fd, route);
     this.#copy = copy === undefined ? undefined : new PieceWriter(copy, new IoRoute());
   }
@@ -82,7 +84,12 @@ export class BackgroundFile {
     this.#closed = true;
     this.#own.close();
     this.#copy?.close();
-    closeSync(this.#fd);
+    if (this.#isOwner) closeSync(this.#fd);
+  }
+
+  /** Resolves when nothing is under way, whatever became of it. */
+  async idle(): Promise<void> {
+    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   async #until(underWay: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** Calls on files and descriptors that Node does not have: special files, exact times, locks, pipes. Paths are byte strings. */
+import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { check, cString, failure, lastErrno, native } from './libc.ts';
 
@@ -56,5 +57,15 @@ export function lockFile(fd: number, kind: 'shared' | 'exclusive', wait: boolean
     const errno = lastErrno();
     if (!wait && errno === constants.errno.EWOULDBLOCK) return false;
     if (errno !== constants.errno.EINTR) throw failure('flock');
+  }
+}
+
+/** Runs work, which must not wait, while a lock on an open file or directory is held; closes it. */
+export function withLock<Result>(fd: number, kind: 'shared' | 'exclusive', work: () => Result): Result {
+  try {
+    lockFile(fd, kind, true);
+    return work();
+  } finally {
+    closeSync(fd);
   }
 }

@@ -16,6 +16,15 @@ export class UnnamedFile {
     this.fd = fd;
   }
 
+  /** An empty one in a directory, with a mode less the umask. Undefined where that cannot hold such files. */
+  static in(directory: string, mode: number): UnnamedFile | undefined {
+    try {
+      return new UnnamedFile(openSync(directory, O_TMPFILE | O_RDWR, mode));
+    } catch {
+      return undefined;
+    }
+  }
+
   /**
    * An empty one, readable by all, on the filesystem where a directory is, or will be made. Undefined where that cannot
    * hold such files.

@@ -311,7 +311,7 @@ test('wrong usage is one clear line', async () => {
     [1, 'CONTAINER_NOT_FOUND', ['export', 'nothing']],
     [1, 'CONTAINER_NOT_FOUND', ['diff', 'nothing']],
     [1, 'STORE_NO_IMAGE', ['diff', 'nothing', 'neither']],
-    [1, 'STORE_NOT_WRITABLE', ['export', '-o', '/usr/x', 'box']],
+    [1, 'OUTPUT_NOT_WRITABLE', ['export', '-o', '/usr/x', 'box']],
     [2, 'USAGE_OUTPUT', ['export', '-o', 'no/such/x', 'box']],
     [2, 'USAGE_OUTPUT', ['export', '-o', '.', 'box']],
     [1, 'IMAGE_INVALID_REFERENCE', ['commit', 'box', 'UPPER']],

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { compareTrees, readTree } from '../helpers/tree.ts';
@@ -142,6 +142,29 @@ test.each([ROOTLESS, AS_ROOT])(
   },
 );
 
+test('builds that write one layout at once all have their image there', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.shell('dd if=/dev/urandom of=big bs=1M count=3 2> /dev/null');
+  const layout = work.fresh('layout');
+  const numbers = [1, 2, 3, 4];
+  const results = await Promise.all(
+    numbers.map((number) =>
+      work.tryBuild(`FROM scratch\nCOPY big /\nLABEL number=${number}\n`, {
+        args: ['--output', `type=oci,tar=false,dest=${layout},name=example.com/app:${number}`],
+      }),
+    ),
+  );
+  for (const { exitCode, stderr } of results) expect(exitCode, stderr).toBe(0);
+  for (const number of numbers) {
+    const image = work.open(`oci:${layout}:${number}`);
+    expect(image.config.config.Labels).toEqual({ number: String(number) });
+    expect(image.checkDiffIds()).toEqual(image.config.rootfs.diff_ids);
+  }
+  expect(readdirSync(layout).sort()).toEqual(['blobs', 'index.json', 'oci-layout']);
+  // One layer, and a config and a manifest each.
+  expect(readdirSync(join(layout, 'blobs', 'sha256'))).toHaveLength(1 + 2 * numbers.length);
+});
+
 test('layers that are only asked for compressed are kept so, and serve whatever comes after', async () => {
   const work = new Workspace(ROOTLESS);
   work.write('f', 'from the context');
@@ -226,11 +249,53 @@ test('--iidfile, --metadata-file and -q agree', async () => {
   });
 });
 
-test('an output that cannot be written fails, is named, and leaves nothing', async () => {
+test.each([
+  'type=oci,dest=/proc/nowhere/x.tar',
+  'type=tar,dest=/usr/x.tar',
+  'type=docker,dest=/usr',
+  'type=oci,tar=false,dest=/usr/layout',
+  'type=local,dest=/usr/files',
+])('an output that cannot be written fails, is named, and leaves nothing: %s', async (output) => {
   const work = new Workspace(ROOTLESS);
-  const result = await write(work, 'type=oci,dest=/proc/nowhere/x.tar');
+  const result = await write(work, output);
   expect(result.exitCode).toBe(1);
-  expect(result.stderr).toContain('/proc/nowhere');
+  expect(result.stderr).toContain(/dest=(.*)/.exec(output)?.[1]);
+  expect(result.stderr).toContain('[OUTPUT_NOT_WRITABLE]');
+});
+
+test('a file in a directory that takes no other is written to itself', async () => {
+  const work = new Workspace(ROOTLESS);
+  work.shell(
+    'mkdir ../kept && echo old > ../kept/out.tar && chmod 666 ../kept/out.tar && chmod 755 ../kept && chown -R 0:0 ../kept',
+  );
+  const file = join(dirname(work.context), 'kept', 'out.tar');
+  const result = await write(work, `type=oci,dest=${file}`);
+  expect(result.exitCode, result.stderr).toBe(0);
+  expect(work.open(`oci-archive:${file}`).config.config.Labels).toEqual({ out: 'put' });
+});
+
+test.each(['type=oci', 'type=oci,dest=-', 'type=oci,dest=/dev/stdout'])(
+  'standard output gets the archive and nothing after it: %s',
+  async (output) => {
+    const work = new Workspace(AS_ROOT);
+    const result = await write(work, output);
+    expect(result.exitCode, result.stderr).toBe(0);
+    expect(result.stdout).not.toMatch(/sha256:[0-9a-f]{64}\n$/);
+    expect(lstatSync('/dev/stdout').isSymbolicLink()).toBe(true);
+  },
+);
+
+test('standard output takes one output, and none if it is a terminal', async () => {
+  const work = new Workspace(ROOTLESS);
+  const twice = await write(work, '-', 'type=oci');
+  expect(twice.exitCode).toBe(2);
+  expect(twice.stderr).toContain('[USAGE_OUTPUT]');
+  const terminal = join(import.meta.dirname, '../helpers/pty.py');
+  const [, ...args] = work.buildCommand(DOCKERFILE, { args: ['--output', 'type=docker'] });
+  const wrapper = ['python3', '-c', readFileSync(terminal, 'utf8'), '24', '80', '[]'];
+  const shown = await work.kiln(['build', ...args], { wrapper });
+  expect(shown.exitCode).toBe(2);
+  expect(shown.stdout).toContain('[USAGE_OUTPUT]');
 });
 
 test('a failed build writes no output, no iidfile and no name', async () => {

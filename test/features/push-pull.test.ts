@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { expectNoLeftovers } from '../helpers/no-leftovers.ts';
 import { ROOTLESS, VARIANTS, Workspace } from '../helpers/workspace.ts';
+import { startFaultProxy } from '../registry/fault-proxy.ts';
 import { type RegistryServer, startRegistry } from '../registry/registry-server.ts';
 
 let registry: RegistryServer;
@@ -40,6 +42,33 @@ describe.each(VARIANTS)('a registry as $user over $snapshotter', (variant) => {
     expect(pulled.exitCode, pulled.stderr).toBe(0);
     expect(third.open(`oci:${third.home}:${name}`).digest).toBe(image.digest);
   });
+});
+
+test('a pull of which one layer fails leaves nothing of the others half-fetched', async () => {
+  const work = new Workspace(ROOTLESS);
+  const steps = [1, 2, 3].map((n) => `RUN head -c ${n * 4}000000 /dev/urandom > /f${n}\n`);
+  const name = 'faults/app:1';
+  const pushed = await work.tryBuild(`ARG BASE\nFROM $BASE\n${steps.join('')}`, {
+    args: ['--push', '-t', `${registry.host}/${name}`],
+  });
+  expect(pushed.exitCode, pushed.stderr).toBe(0);
+  const { manifest } = work.open(`docker://${registry.host}/${name}`, PLAIN);
+  const broken = manifest.layers[1]?.digest ?? '';
+  const proxy = await startFaultProxy({
+    target: registry.port,
+    fault: ({ url }) => (url.endsWith(broken) ? { kind: 'corrupt' } : undefined),
+  });
+  onTestFinished(() => proxy.stop());
+  const other = new Workspace(ROOTLESS);
+  for (let round = 0; round < 3; round++) {
+    const pulled = await other.kiln(['pull', `${proxy.host}/${name}`]);
+    expect(pulled.exitCode, pulled.stderr).toBe(1);
+    expect(pulled.stderr).toContain(broken);
+    await expectNoLeftovers(other.directory, other.home);
+  }
+  const whole = await other.kiln(['pull', `${registry.host}/${name}`]);
+  expect(whole.exitCode, whole.stderr).toBe(0);
+  expect((await other.kiln(['doctor', '--store'])).exitCode).toBe(0);
 });
 
 test('kiln run takes what the store lacks from the registry, and asks again when told', async () => {
