@@ -1,6 +1,6 @@
 /** An OCI image layout in a directory of the user's: blobs first, index.json last. */
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Descriptor } from '../image/descriptor.ts';
 import { copyFile } from '../system/copy-file.ts';
 import { lockFile } from '../system/file-calls.ts';
@@ -11,6 +11,7 @@ import {
   readTextIfExists,
   writeFileAtomic,
 } from '../system/files.ts';
+import { UnnamedFile } from '../system/unnamed-file.ts';
 import type { AssembledImage } from './assemble.ts';
 import { layoutBlob } from './layout-copies.ts';
 import { layoutIndex } from './layout-index.ts';
@@ -78,9 +79,16 @@ async function writeBlobs(
 }
 
 /** Copies a blob to its place; nobody sees half of it, and of two that do so one is the last. */
-function copyInto(path: string, source: string, signal: AbortSignal): Promise<void> {
+async function copyInto(path: string, source: string, signal: AbortSignal): Promise<void> {
+  const file = UnnamedFile.near(dirname(path));
+  try {
+    if (file !== undefined) await copyFile(source, file.fd, signal);
+    if (file?.name(path) || existsSync(path)) return;
+  } finally {
+    file?.close();
+  }
   const draft = `${path}.${randomName()}`;
-  return placeFile(path, draft, () => copyFile(source, draft, signal));
+  await placeFile(path, draft, () => copyFile(source, draft, signal));
 }
 
 /** The new index with those entries of the old one whose names it does not take. */

@@ -7,10 +7,10 @@ import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
 import { readAt } from './read-at.ts';
 
 /**
- * Copies to a path where nothing may be yet; on failure part of it may stay there. Throws the system's error, and the
- * signal's reason.
+ * Copies to a path where nothing may be yet, or to the descriptor of an empty file, which stays its owner's; on failure
+ * part of it may stay there. Throws the system's error, and the signal's reason.
  */
-export async function copyFile(source: string, target: string, signal: AbortSignal): Promise<void> {
+export async function copyFile(source: string, target: string | number, signal: AbortSignal): Promise<void> {
   if (isCloned(source, target)) return;
   const reader = new BlockReader(source);
   try {
@@ -19,15 +19,18 @@ export async function copyFile(source: string, target: string, signal: AbortSign
       await copyBlocks(reader, file, signal);
     } finally {
       file.abandon();
+      await file.idle();
     }
   } finally {
     reader.close();
   }
 }
 
-function isCloned(source: string, target: string): boolean {
+function isCloned(source: string, target: string | number): boolean {
+  const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
   try {
-    copyFileSync(source, target, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    if (typeof target === 'string') copyFileSync(source, target, COPYFILE_FICLONE_FORCE | COPYFILE_EXCL);
+    else copyFileSync(source, `/proc/self/fd/${target}`, COPYFILE_FICLONE_FORCE);
     return true;
   } catch (error) {
     if (['ENOTSUP', 'EXDEV', 'EINVAL', 'ENOTTY', 'ENOSYS'].includes(systemErrorCode(error) ?? ''))

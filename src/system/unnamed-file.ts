@@ -1,13 +1,15 @@
 /** A file that has no name until it is given one, and of which nothing stays without (O_TMPFILE, open(2)). */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import { toByteString } from './byte-path.ts';
 import { linkDescriptor } from './file-calls.ts';
 
-/** O_DIRECTORY and the flag itself; Node has no name for it. */
-const O_TMPFILE = 0o20200000;
-const O_RDWR = 2;
+/** Node has no name for the flag, which goes with that of directories. */
+const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
+
+/** Set where names cannot be given: some security modules (AppArmor) refuse, and /proc may be missing. */
+let isRefused = false;
 
 export class UnnamedFile {
   readonly fd: number;
@@ -18,8 +20,9 @@ export class UnnamedFile {
 
   /** An empty one in a directory, with a mode less the umask. Undefined where that cannot hold such files. */
   static in(directory: string, mode: number): UnnamedFile | undefined {
+    if (isRefused) return undefined;
     try {
-      return new UnnamedFile(openSync(directory, O_TMPFILE | O_RDWR, mode));
+      return new UnnamedFile(openSync(directory, O_TMPFILE | constants.O_RDWR, mode));
     } catch {
       return undefined;
     }
@@ -30,13 +33,9 @@ export class UnnamedFile {
    * hold such files.
    */
   static near(directory: string): UnnamedFile | undefined {
-    for (let path = resolve(directory); ; path = dirname(path)) {
-      try {
-        return new UnnamedFile(openSync(path, O_TMPFILE | O_RDWR, 0o644));
-      } catch (error) {
-        if (systemErrorCode(error) !== 'ENOENT' || path === dirname(path)) return undefined;
-      }
-    }
+    let path = resolve(directory);
+    while (!existsSync(path)) path = dirname(path);
+    return UnnamedFile.in(path, 0o644);
   }
 
   /** Gives it a name, where there is nothing yet. False if that did not work, for whatever reason. */
@@ -44,7 +43,8 @@ export class UnnamedFile {
     try {
       linkDescriptor(this.fd, toByteString(path));
       return true;
-    } catch {
+    } catch (error) {
+      isRefused ||= !['EEXIST', 'EXDEV'].includes(systemErrorCode(error) ?? '');
       return false;
     }
   }
