@@ -1,9 +1,9 @@
 /** sha256 of files wherever their bytes are. */
 import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Digest } from '../image/descriptor.ts';
 import { toFsPath } from '../system/byte-path.ts';
-import { readAt } from '../system/read-at.ts';
 import type { FileContent } from './file-tree.ts';
 
 const CHUNK = 1 << 20;
@@ -37,43 +37,22 @@ export async function hashLargeContent(content: FileContent, signal: AbortSignal
   }
 }
 
-/** The thread pool reads a chunk of the file while the one before is hashed. Nothing is under way when it is over. */
+/** Lets other work go on after every chunk. Not by the thread pool: behind compression a read waits long there. */
 export async function hashChunks(
   fd: number,
   { offset, size, signal }: { readonly offset: number; readonly size: number; readonly signal: AbortSignal },
 ): Promise<Digest> {
   const sum = createHash('sha256');
-  const chunks = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
-  let asked = 0;
-  const ask = (chunk: Buffer): Promise<Buffer> => {
-    const position = offset + asked;
-    const length = Math.min(CHUNK, size - asked);
-    asked += length;
-    return readChunk(fd, chunk.subarray(0, length), position);
-  };
-  let next = ask(chunks[0]);
-  try {
-    for (let number = 1; ; number++) {
-      const bytes = await next;
-      signal.throwIfAborted();
-      if (bytes.length === 0) return `sha256:${sum.digest('hex')}`;
-      next = ask(chunks[number % 2 === 0 ? 0 : 1]);
-      sum.update(bytes);
-    }
-  } finally {
-    await next.catch(() => undefined);
-  }
-}
-
-/** As much of the chunk as the file has. */
-async function readChunk(fd: number, chunk: Buffer, position: number): Promise<Buffer> {
-  let fill = 0;
-  while (fill < chunk.length) {
-    const count = await readAt(fd, chunk.subarray(fill), position + fill);
+  const chunk = Buffer.allocUnsafeSlow(CHUNK);
+  for (let done = 0; done < size; ) {
+    const count = readSync(fd, chunk, 0, Math.min(CHUNK, size - done), offset + done);
     if (count === 0) break;
-    fill += count;
+    sum.update(chunk.subarray(0, count));
+    done += count;
+    await nextTurn();
+    signal.throwIfAborted();
   }
-  return chunk.subarray(0, fill);
+  return `sha256:${sum.digest('hex')}`;
 }
 
 function hashRange(fd: number, { offset, size }: { offset: number; size: number }): Digest {

@@ -1,10 +1,9 @@
 /** Copies a file: by reference where the filesystem can (reflink), else byte by byte. */
-import { closeSync, constants, copyFileSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, copyFileSync, fstatSync, openSync, read } from 'node:fs';
 import { BugError, systemErrorCode } from '../errors.ts';
 import { BackgroundFile } from './background-file.ts';
 
 import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
-import { readAt } from './read-at.ts';
 
 /**
  * Copies to a path where nothing may be yet, or to the descriptor of an empty file, which stays its owner's; on failure
@@ -111,4 +110,12 @@ class BlockReader {
     }
     return this.#direct;
   }
+}
+
+function readAt(fd: number, bytes: Buffer, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, bytes, 0, bytes.length, position, (error, count) =>
+      error === null ? resolve(count) : reject(error),
+    );
+  });
 }
