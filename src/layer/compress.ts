@@ -19,7 +19,7 @@ const GZIP_UNIT = 1 << 20;
 const ZSTD_UNIT = 4 << 20;
 
 /** Bytes under way per compressor: enough for the threads of the pool, and no more memory than that. */
-const IN_FLIGHT_BYTES = 16 << 20;
+const IN_FLIGHT_BYTES = 8 << 20;
 
 export interface CompressedBlob {
   readonly compression: Compression;

@@ -5,7 +5,7 @@ import { formName } from '../image/layer-form.ts';
 import { UnnamedFile } from '../system/unnamed-file.ts';
 import type { LayerForm, OutputSpec } from './output-spec.ts';
 
-/** Bytes from which a copy is given its name: a smaller one is written again before the C library is loaded for that. */
+/** Bytes from which a copy is kept: a smaller one is soon written again, and need not be open until then. */
 const WORTHWHILE = 1 << 20;
 
 /** Where blobs of a layout are. */
@@ -45,6 +45,8 @@ export class LayoutCopies {
 
   /** Puts the copy of a blob into the layout. False where there is none, or none that can go there. */
   place(destination: string, digest: Digest): boolean {
+    // In a second layout it would be the same file, and not a copy.
+    if (destination !== this.#destination) return false;
     return this.#made.get(digest)?.name(layoutBlob(destination, digest)) ?? false;
   }
 

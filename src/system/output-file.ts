@@ -3,6 +3,7 @@ import {
   closeSync,
   createWriteStream,
   fchmodSync,
+  fchownSync,
   openSync,
   realpathSync,
   type Stats,
@@ -24,8 +25,8 @@ const MODE = 0o666;
 const OPEN_FILE = /^\/(?:proc\/|dev\/fd\/|dev\/std)/;
 
 /**
- * Writes a stream to a file. It is seen when it is whole; what had its name stays until then, and so do its mode and
- * symlinks that lead to it. What is no file (a pipe, a device, /dev/stdout), or stands in a directory that takes no
+ * Writes a stream to a file. It is seen when it is whole; what had its name stays until then, and so do its
+ * mode, its owner and symlinks that lead to it. What is no file (a pipe, a device, /dev/stdout), or stands in a directory that takes no
  * other, is written to as it is. Makes missing directories. Throws the system's error, and the signal's reason.
  */
 export async function writeOutputFile(
@@ -72,7 +73,7 @@ function makeDraft(given: string, old: Stats | undefined): Draft | undefined {
   try {
     const file = UnnamedFile.in(directory, MODE);
     const fd = file?.fd ?? openSync(path, 'wx', MODE);
-    if (old !== undefined) fchmodSync(fd, old.mode & 0o777);
+    if (old !== undefined) adopt(fd, old);
     const name = async (signal: AbortSignal): Promise<void> => {
       // Some security modules (AppArmor) give no name to a file that never had one.
       if (file !== undefined && !file.name(path)) await copyFile(`/proc/self/fd/${fd}`, path, signal);
@@ -83,6 +84,16 @@ function makeDraft(given: string, old: Stats | undefined): Draft | undefined {
       throw error;
     return undefined;
   }
+}
+
+/** Gives a file the mode of the one it will stand for, and its owner where that is allowed. */
+function adopt(fd: number, { mode, uid, gid }: Stats): void {
+  try {
+    fchownSync(fd, uid, gid);
+  } catch {
+    // Then it is the user's own.
+  }
+  fchmodSync(fd, mode & 0o777);
 }
 
 /** Bytes for a descriptor, which stays its owner's. They must not change once they are given. */

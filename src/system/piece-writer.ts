@@ -12,8 +12,9 @@ export interface Piece {
 export class PieceWriter {
   readonly #fd: number;
   readonly #route: IoRoute;
-  /** The same file, opened with O_DIRECT at its first use; null where that does not work. */
-  #direct: number | null | undefined;
+  /** The same file, opened with O_DIRECT at its first use. */
+  #direct: number | undefined;
+  #isRefused = false;
   #underWay = 0;
   /** When the first write of those under way began, or the last one ended. */
   #busySince = 0;
@@ -44,8 +45,8 @@ export class PieceWriter {
 
   /** Closes what it has opened; nothing may be under way. */
   close(): void {
-    if (typeof this.#direct === 'number') closeSync(this.#direct);
-    this.#direct = null;
+    if (this.#direct !== undefined) closeSync(this.#direct);
+    this.#direct = undefined;
   }
 
   #write(bytes: Buffer, { way, position }: Piece, done: () => void): void {
@@ -54,15 +55,15 @@ export class PieceWriter {
       done();
       return;
     }
-    const direct = way === 'direct' ? this.#openDirect() : null;
+    const direct = way === 'direct' ? this.#openDirect() : undefined;
     write(direct ?? this.#fd, bytes, 0, bytes.length, position, (error, count) => {
       // What a filesystem without O_DIRECT is given goes the other way, and so does what no sector holds.
-      if (error !== null && direct !== null && systemErrorCode(error) === 'EINVAL') this.#refuse();
+      if (error !== null && direct !== undefined && systemErrorCode(error) === 'EINVAL') this.#refuse();
       else if (error !== null) {
         this.#failed = true;
         this.#failure = error;
       }
-      this.#measure(direct === null ? 'cached' : 'direct', count);
+      this.#measure(direct === undefined ? 'cached' : 'direct', count);
       this.#write(bytes.subarray(count), { way: 'cached', position: position + count }, done);
     });
   }
@@ -73,19 +74,20 @@ export class PieceWriter {
     this.#busySince = now;
   }
 
-  #openDirect(): number | null {
-    if (this.#direct !== undefined) return this.#direct;
+  #openDirect(): number | undefined {
+    if (this.#isRefused) return undefined;
     try {
       // By way of its descriptor: the file may have no name, or another one by now.
-      this.#direct = openSync(`/proc/self/fd/${this.#fd}`, constants.O_WRONLY | constants.O_DIRECT);
+      this.#direct ??= openSync(`/proc/self/fd/${this.#fd}`, constants.O_WRONLY | constants.O_DIRECT);
     } catch {
       this.#refuse();
     }
-    return this.#direct ?? null;
+    return this.#direct;
   }
 
+  /** Other writes of this kind may be under way, so what they write to stays open. */
   #refuse(): void {
-    this.close();
+    this.#isRefused = true;
     this.#route.refuse();
   }
 }
