@@ -6,16 +6,51 @@ const [A, B, C, D] = [new Int32Array(256), new Int32Array(256), new Int32Array(2
 /** Occurrences of the 256 bytes. */
 export function countBytes(bytes: Uint8Array): Int32Array {
   for (const table of [A, B, C, D]) table.fill(0);
+  countPart(bytes, 0, bytes.length);
+  return counted();
+}
+
+/** Bytes of a part that is looked at, of as many parts as there are of them in a whole one. */
+const SAMPLE = 1024;
+const PART = 4 * SAMPLE;
+
+/** Bytes that may be missing in samples for these to do. */
+const MISSING = 4;
+
+/**
+ * About how often each byte occurs, told from a quarter of them where nearly all occur there. None is said not to occur
+ * that does.
+ */
+export function estimateCounts(bytes: Uint8Array): Int32Array {
+  for (const table of [A, B, C, D]) table.fill(0);
+  // At another place in each part: what repeats every 4096 bytes is not always or never met.
+  for (let part = 0, from = 0; from + PART <= bytes.length; part++, from += PART) {
+    const start = from + (part & 3) * SAMPLE;
+    countPart(bytes, start, start + SAMPLE);
+  }
+  const counts = counted();
+  let missing = 0;
+  for (let byte = 0; byte < counts.length; byte++) {
+    if (counts[byte] === 0) missing += 1;
+    counts[byte] = Math.max(1, (counts[byte] ?? 0) * (PART / SAMPLE));
+  }
+  return missing > MISSING ? countBytes(bytes) : counts;
+}
+
+function countPart(bytes: Uint8Array, from: number, to: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const whole = bytes.length & ~3;
-  for (let at = 0; at < whole; at += 4) {
+  const whole = from + ((to - from) & ~3);
+  for (let at = from; at < whole; at += 4) {
     const four = view.getInt32(at, true);
     count(A, four & 0xff);
     count(B, (four >>> 8) & 0xff);
     count(C, (four >>> 16) & 0xff);
     count(D, four >>> 24);
   }
-  for (let at = whole; at < bytes.length; at++) count(A, bytes[at] ?? 0);
+  for (let at = whole; at < to; at++) count(A, bytes[at] ?? 0);
+}
+
+function counted(): Int32Array {
   // One new array and none between: memory for one of this size is asked of the system each time.
   const sum = new Int32Array(256);
   for (let byte = 0; byte < sum.length; byte++) {

@@ -3,7 +3,7 @@
  * Z_HUFFMAN_ONLY, and several times as fast.
  */
 import { BitWriter } from './bit-writer.ts';
-import { added, codedBits, countBytes } from './byte-counts.ts';
+import { added, codedBits, countBytes, estimateCounts } from './byte-counts.ts';
 import { codeLengths, codeTable } from './prefix-code.ts';
 
 /** Bytes whose counts are taken together: where they change, a new block with a code of its own may begin. */
@@ -14,8 +14,14 @@ const LONGEST_CODE = 12;
 
 const END_OF_BLOCK = 256;
 
-/** Bits that a block takes beside its literals, about. */
-const HEAD_BITS = 800;
+/**
+ * Bits that a block must save: about 800 for its head, and as many again because counts of a sample fit their sample
+ * better than they fit what was not looked at.
+ */
+const HEAD_BITS = 1600;
+
+/** How much longer than their estimate bytes may come out. No code of whole bits meets it. */
+const WELL_ESTIMATED = 1.02;
 
 interface Block {
   readonly from: number;
@@ -25,9 +31,9 @@ interface Block {
   readonly bits: number;
 }
 
-/** Bytes that `codeLiterals` takes at worst for as many. */
+/** Bytes that `codeLiterals` takes at worst for as many, before it finds a better way. */
 export function literalRoom(length: number): number {
-  return length + (length >> 8) + 320 * (Math.floor(length / PIECE) + 1);
+  return Math.ceil((length * LONGEST_CODE) / 8) + 320 * (Math.floor(length / PIECE) + 1);
 }
 
 /**
@@ -35,8 +41,16 @@ export function literalRoom(length: number): number {
  * It starts and stops at a byte boundary, as after a sync flush; no block is marked as the last one.
  */
 export function codeLiterals(bytes: Uint8Array, into: Uint8Array): number {
+  const estimated = blocksOf(bytes, estimateCounts);
+  const length = writeBlocks(bytes, into, estimated);
+  const expected = estimated.reduce((sum, { bits }) => sum + bits + HEAD_BITS, 0) / 8;
+  // The samples were unlike the rest.
+  return length > expected * WELL_ESTIMATED ? writeBlocks(bytes, into, blocksOf(bytes, countBytes)) : length;
+}
+
+function writeBlocks(bytes: Uint8Array, into: Uint8Array, blocks: readonly Block[]): number {
   const writer = new BitWriter(into);
-  for (const { from, to, counts } of blocksOf(bytes)) {
+  for (const { from, to, counts } of blocks) {
     const lengths = codeLengths(Int32Array.of(...counts, 1), LONGEST_CODE);
     const table = codeTable(lengths);
     writeHead(writer, lengths);
@@ -49,11 +63,11 @@ export function codeLiterals(bytes: Uint8Array, into: Uint8Array): number {
 }
 
 /** Neighbours share a block where codes of their own cost more than they save. */
-function blocksOf(bytes: Uint8Array): Block[] {
+function blocksOf(bytes: Uint8Array, countsOf: (piece: Uint8Array) => Int32Array): Block[] {
   const blocks: Block[] = [];
   for (let from = 0; from < bytes.length; from += PIECE) {
     const to = Math.min(from + PIECE, bytes.length);
-    const counts = countBytes(bytes.subarray(from, to));
+    const counts = countsOf(bytes.subarray(from, to));
     const piece = { from, to, counts, bits: codedBits(counts) };
     const last = blocks.at(-1);
     const joined = last === undefined ? undefined : join(last, piece);

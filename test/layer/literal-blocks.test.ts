@@ -62,6 +62,17 @@ function fibonacci(different: number): Buffer {
 
 const noise = randomBytes(MIB);
 
+/** Bytes of which the quarters that the coder looks at have been made in another way than the others. */
+function unsampled(
+  bytes: Buffer,
+  others: (byte: number, at: number) => number,
+  samples: (byte: number, at: number) => number,
+): Buffer {
+  return Buffer.from(
+    bytes.map((byte, at) => (((at >> 10) & 3) === ((at >> 12) & 3) ? samples(byte, at) : others(byte, at))),
+  );
+}
+
 describe.each([
   ['nothing', Buffer.alloc(0)],
   ['a byte', Buffer.from('x')],
@@ -83,6 +94,33 @@ describe.each([
     expect(inflated(blocks).equals(bytes)).toBe(true);
     expect(blocks.length).toBeLessThanOrEqual(zlibs(bytes).length * 1.005 + HEAD);
   });
+});
+
+test.each([
+  ['bytes that stand nowhere else', (byte: number) => byte & 3, (byte: number) => byte | 4],
+  ['fewer different bytes', (byte: number) => byte & 1, (byte: number) => byte],
+] as const)('%s where no sample is taken', (_, others, samples) => {
+  const bytes = unsampled(noise, others, samples);
+  const blocks = coded(bytes);
+  expect(inflated(blocks).equals(bytes)).toBe(true);
+  expect(blocks.length).toBeLessThanOrEqual(MIB * 1.005);
+});
+
+test('what is rare in the samples alone is counted again', () => {
+  const bytes = unsampled(
+    noise,
+    () => 200,
+    (byte, at) => (at % 8 === 0 ? byte : byte & 3),
+  );
+  const blocks = coded(bytes);
+  expect(inflated(blocks).equals(bytes)).toBe(true);
+  expect(blocks.length).toBeLessThan(zlibs(bytes).length * 1.02);
+});
+
+test('samples that are like the rest cost next to nothing', () => {
+  const weights = Array.from({ length: 256 }, (_, byte) => 1 + 5000 / (1 + byte));
+  const bytes = drawn(weights, MIB);
+  expect(coded(bytes).length).toBeLessThan(zlibs(bytes).length * 1.001);
 });
 
 test('any bytes of any distribution', () => {
