@@ -150,7 +150,7 @@ test('many files, learned and learned again, are each remembered as they were la
 
 test('a large file is read while other work goes on, and given up when that is wanted', async () => {
   const place = new Place();
-  const bytes = Buffer.alloc((9 << 20) + 5, 'large');
+  const bytes = Buffer.alloc((70 << 20) + 5, 'large');
   writeFileSync(place.path('f'), bytes);
   const { signal } = new AbortController();
   const tree = new DirectoryTree(place.context, { memory: place.memory(), clock: Date.now });

@@ -165,7 +165,7 @@ test('the merged view is the one that the kernel mounts', async () => {
 test('a large file is learned from its part of the tar, and given up when that is wanted', async () => {
   const place = new Place();
   const layer = await place.packChanges(
-    place.script('head -c 5000001 /dev/urandom > large; echo before > a; echo after > z; : > empty'),
+    place.script('head -c 40000001 /dev/urandom > large; echo before > a; echo after > z; : > empty'),
   );
   const tarPath = layer.blobs[0]?.path;
   const made = (): LayeredTree => new LayeredTree([{ toc: loadToc(layer.tocPath), tarPath }]);
