@@ -1,5 +1,4 @@
 /** Flags of `kiln build` to a request: every value checked here, so that nothing is begun on wrong usage. */
-
 import { availableParallelism } from 'node:os';
 import type { BuildRequest, CacheRequest } from '../actions/build-request.ts';
 import type { BuildScratch } from '../actions/build-scratch.ts';
@@ -28,6 +27,7 @@ import {
   usage,
 } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
+import { refuseTerminal } from './output-file.ts';
 
 export interface BuildFlags {
   readonly file?: string | undefined;
@@ -211,13 +211,7 @@ function refuseStandardOutput(outputs: readonly OutputSpec[]): void {
   if (outputs.length > 1) {
     throw usage('USAGE_OUTPUT', 'two outputs cannot both be standard output', 'Name a file with dest=FILE.');
   }
-  if (outputs.length === 1 && process.stdout.isTTY) {
-    throw usage(
-      'USAGE_OUTPUT',
-      'an archive is nothing for a terminal',
-      'Write it to a file with dest=FILE, or into a pipe.',
-    );
-  }
+  if (outputs.length === 1) refuseTerminal('dest=FILE');
 }
 
 function outputsOf(flags: BuildFlags, names: readonly string[]): OutputSpec[] {

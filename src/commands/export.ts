@@ -1,10 +1,8 @@
-import { isatty } from 'node:tty';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { NamespaceTask } from '../namespace-main.ts';
-import { usage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
-import { outputFile } from './output-file.ts';
+import { outputFile, refuseTerminal } from './output-file.ts';
 
 export default class Export extends KilnCommand {
   static override description = 'Write the root filesystem of a container as a tar.';
@@ -20,15 +18,8 @@ export default class Export extends KilnCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Export);
     const { signal, killSignal } = this.interruption();
-    const toStdout = flags.output === undefined || flags.output === '-';
-    if (toStdout && isatty(1)) {
-      throw usage(
-        'USAGE_OUTPUT',
-        'a tar is nothing for a terminal',
-        'Name a file with -o, or send standard output to one.',
-      );
-    }
-    const file = toStdout ? undefined : outputFile(flags.output ?? '');
+    const file = outputFile(flags.output);
+    if (file === undefined) refuseTerminal('-o FILE');
     const [{ Store }, { enterNamespace }] = await Promise.all([
       import('../store/store.ts'),
       import('../executor/namespace.ts'),

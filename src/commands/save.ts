@@ -1,10 +1,9 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { parsePlatform } from '../image/platform.ts';
-import { usage } from './flag-values.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
-import { outputFile } from './output-file.ts';
+import { outputFile, refuseTerminal } from './output-file.ts';
 
 export default class Save extends KilnCommand {
   static override description = 'Write images of the local store into one archive.';
@@ -40,15 +39,8 @@ export default class Save extends KilnCommand {
     const { argv, flags } = await this.parse(Save);
     const { signal } = this.interruption();
     const { stdout } = process;
-    const toStdout = flags.output === undefined || flags.output === '-';
-    const destination = toStdout ? '-' : outputFile(flags.output ?? '');
-    if (destination === '-' && stdout.isTTY) {
-      throw usage(
-        'USAGE_OUTPUT',
-        'an archive is nothing for a terminal',
-        'Write it to a file with -o FILE, or into a pipe.',
-      );
-    }
+    const destination = outputFile(flags.output) ?? '-';
+    if (destination === '-') refuseTerminal('-o FILE');
     const host = hostPlatform();
     const platform = flags.platform === undefined ? host : parsePlatform(flags.platform, host);
     const [{ Store }, { saveImages }] = await Promise.all([

@@ -3,7 +3,7 @@
  * blocks of memory that change hands, and no object is made of one before its turn.
  */
 import { ByteText } from './byte-text.ts';
-import { ENTRY_TYPES, type Entry } from './entry.ts';
+import { entryAt, putEntry, type RareFields, rareFields } from './entry-columns.ts';
 import type { FileContent } from './file-tree.ts';
 import type { TimeOrigin } from './layer-times.ts';
 import type { PackItem } from './pack-tree.ts';
@@ -14,12 +14,12 @@ export interface ItemList {
   readonly numbers: ArrayBuffer;
   readonly names: Uint8Array<ArrayBuffer>;
   /** What few items have, by the number of the item; in their order. */
-  readonly rare: readonly RareFields[];
+  readonly rare: readonly RareParts[];
 }
 
-interface RareFields {
+interface RareParts {
   readonly index: number;
-  readonly fields: Pick<Entry, 'linkTarget' | 'devMajor' | 'devMinor' | 'xattrs'>;
+  readonly fields: RareFields | undefined;
   /** Content that is no part of a file. */
   readonly content: FileContent | undefined;
 }
@@ -77,7 +77,7 @@ export function encodeItems(items: readonly PackItem[]): ItemList {
 
 class ItemWriter {
   readonly names = new ByteText();
-  readonly rare: RareFields[] = [];
+  readonly rare: RareParts[] = [];
   readonly #columns: Columns;
   /** The file that the last part was of. */
   #range: string | undefined;
@@ -90,18 +90,12 @@ class ItemWriter {
     const columns = this.#columns;
     this.names.append(entry.path);
     columns.pathEnd[index] = this.names.length;
-    columns.mtime[index] = entry.mtime;
-    columns.size[index] = entry.size;
-    columns.uid[index] = entry.uid;
-    columns.gid[index] = entry.gid;
-    columns.mode[index] = entry.mode;
-    columns.type[index] = ENTRY_TYPES.indexOf(entry.type);
+    putEntry(columns, index, entry);
     columns.origin[index] = ORIGINS.indexOf(origin);
     const isRare = content !== undefined && !this.#putContent(index, content);
     columns.contentEnd[index] = this.names.length;
-    const { linkTarget, devMajor, devMinor, xattrs } = entry;
-    const fields = { linkTarget, devMajor, devMinor, xattrs } as RareFields['fields'];
-    if (isRare || Object.values(fields).some((value) => value !== undefined)) {
+    const fields = rareFields(entry);
+    if (isRare || fields !== undefined) {
       this.rare.push({ index, fields, content: isRare ? content : undefined });
     }
   }
@@ -150,18 +144,6 @@ export function* decodeItems({ count, numbers, names, rare }: ItemList): Generat
     nextRare += 1;
     yield { entry: { ...entry, ...more.fields }, content: more.content ?? content, origin };
   }
-}
-
-function entryAt(columns: Columns, index: number, path: string): Entry {
-  return {
-    path,
-    type: ENTRY_TYPES[columns.type[index] ?? 0] ?? 'file',
-    mode: columns.mode[index] ?? 0,
-    uid: columns.uid[index] ?? 0,
-    gid: columns.gid[index] ?? 0,
-    mtime: columns.mtime[index] ?? 0,
-    size: columns.size[index] ?? 0,
-  };
 }
 
 function contentAt(

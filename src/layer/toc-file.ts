@@ -12,7 +12,8 @@ import { crc32 } from 'node:zlib';
 import { BuildError, messageOf } from '../errors.ts';
 import type { DiffId } from '../image/descriptor.ts';
 import { ByteText } from './byte-text.ts';
-import { ENTRY_TYPES, type LayerToc, type TocEntry } from './entry.ts';
+import type { LayerToc, TocEntry } from './entry.ts';
+import { entryAt, putEntry, type RareFields, rareFields } from './entry-columns.ts';
 
 const MAGIC = 'kilntoc3';
 const FIXED = MAGIC.length + 8;
@@ -26,10 +27,7 @@ interface Head {
 }
 
 /** Fields that few entries have, by the number of the entry. */
-type Rare = [
-  index: number,
-  fields: Pick<TocEntry, 'linkTarget' | 'devMajor' | 'devMinor' | 'xattrs' | 'digest'>,
-];
+type Rare = [index: number, fields: RareFields & Pick<TocEntry, 'digest'>];
 
 /** Numbers of entries, widest first: each column begins where its numbers may. */
 class Columns {
@@ -80,17 +78,13 @@ export class TocWriter {
     // Byte strings hold characters up to U+00FF only, so latin1 keeps them as they are.
     this.#paths.append(entry.path);
     columns.pathEnd[index] = this.#paths.length;
-    columns.mtime[index] = entry.mtime;
-    columns.size[index] = entry.size;
     columns.offset[index] = entry.offset ?? 0;
-    columns.uid[index] = entry.uid;
-    columns.gid[index] = entry.gid;
-    columns.mode[index] = entry.mode;
-    columns.type[index] = ENTRY_TYPES.indexOf(entry.type);
-    const { linkTarget, devMajor, devMinor, xattrs, digest } = entry;
+    putEntry(columns, index, entry);
+    const { digest } = entry;
+    const fields = rareFields(entry);
     // JSON leaves out what is undefined.
-    const fields = { linkTarget, devMajor, devMinor, xattrs, digest } as Rare[1];
-    if (Object.values(fields).some((value) => value !== undefined)) this.#rare.push([index, fields]);
+    if (fields !== undefined || digest !== undefined)
+      this.#rare.push([index, { ...fields, digest } as Rare[1]]);
   }
 
   /** Writes the file. It is whole or the call throws. */
@@ -165,20 +159,12 @@ function parse(file: Buffer): LayerToc {
 }
 
 function entriesOf(columns: Columns, names: string, rare: readonly Rare[]): TocEntry[] {
-  const { mtime, size, offset, uid, gid, pathEnd, mode, type } = columns;
+  const { mtime, offset, pathEnd } = columns;
   const entries: TocEntry[] = new Array(mtime.length);
   let start = 0;
   for (let i = 0; i < entries.length; i++) {
     const end = pathEnd[i] ?? 0;
-    const entry: TocEntry = {
-      path: names.slice(start, end),
-      type: ENTRY_TYPES[type[i] ?? 0] ?? 'file',
-      mode: mode[i] ?? 0,
-      uid: uid[i] ?? 0,
-      gid: gid[i] ?? 0,
-      mtime: mtime[i] ?? 0,
-      size: size[i] ?? 0,
-    };
+    const entry = entryAt(columns, i, names.slice(start, end));
     entries[i] = entry.size > 0 ? { ...entry, offset: offset[i] ?? 0 } : entry;
     start = end;
   }

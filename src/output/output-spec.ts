@@ -43,8 +43,10 @@ function wrong(text: string, message: string, suggestion: string): BuildError {
   return new BuildError('USAGE_OUTPUT', `--output ${text}: ${message}`, { suggestions: [suggestion] });
 }
 
-/** What says standard output, beside "-". */
-const STANDARD_OUTPUT = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
+/** True for a file name that says standard output: opening it anew need not be allowed. */
+export function saysStandardOutput(name: string): boolean {
+  return ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'].includes(name);
+}
 
 /** True for one that writes to standard output. */
 export function isToStandardOutput(spec: OutputSpec): boolean {
@@ -94,7 +96,7 @@ interface Parsed {
 function specOf(type: TypeName, parsed: Parsed): OutputSpec {
   const { text, options } = parsed;
   const named = options.get('dest') ?? options.get('destination');
-  const destination = named !== undefined && STANDARD_OUTPUT.includes(named) ? '-' : named;
+  const destination = named !== undefined && saysStandardOutput(named) ? '-' : named;
   if (type === 'local' || type === 'tar') {
     refuseUnknown(parsed, ['dest', 'destination']);
     if (destination === undefined && type === 'local') {

@@ -2,7 +2,6 @@
 import { closeSync, constants, copyFileSync, fstatSync, openSync, read } from 'node:fs';
 import { BugError, systemErrorCode } from '../errors.ts';
 import { BackgroundFile } from './background-file.ts';
-
 import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
 
 /**

@@ -4,6 +4,7 @@ import {
   createWriteStream,
   fchmodSync,
   fchownSync,
+  lstatSync,
   openSync,
   realpathSync,
   type Stats,
@@ -36,7 +37,9 @@ export async function writeOutputFile(
 ): Promise<void> {
   const target = resolve(path);
   const old = statSync(target, { throwIfNoEntry: false });
-  const isPlain = old?.isFile() !== false && !OPEN_FILE.test(target);
+  // A symlink to nothing yet is followed as well.
+  const leadsOn = old === undefined && lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink();
+  const isPlain = old?.isFile() !== false && !leadsOn && !OPEN_FILE.test(target);
   const draft = isPlain ? makeDraft(target, old) : undefined;
   if (draft === undefined) {
     await pipeline(open(), createWriteStream(target), { signal });

@@ -75,6 +75,14 @@ test('what was there stays until the new file is whole, with its mode and by its
   expect(readdirSync(folder).sort()).toEqual(['file', 'link']);
 });
 
+test('a symlink to nothing yet is followed, too', async () => {
+  const folder = directory();
+  symlinkSync('file', join(folder, 'link'));
+  await writeOutputFile(join(folder, 'link'), from('new'), signal);
+  expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('new');
+  expect(lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+});
+
 test('a failure and an end before its time leave what was there, and nothing else', async () => {
   const folder = directory();
   writeFileSync(join(folder, 'file'), 'old');
