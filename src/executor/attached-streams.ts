@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
+import { DescriptorSocket } from '../system/descriptor-socket.ts';
 import { makePipe } from '../system/file-calls.ts';
 import { openTerminal, setTerminalSize, type TerminalSize } from '../system/terminal-calls.ts';
 import type { Attachment } from './sandbox.ts';
@@ -62,26 +63,19 @@ export class AttachedPipes implements StepStreams {
 export class AttachedTerminal implements StepStreams {
   readonly child: StepStreams['child'];
   readonly terminal = true;
-  readonly #master: number;
   readonly #slave: number;
-  readonly #stream: ReadStream;
-  readonly #ended: Promise<unknown>;
-  readonly #input: InputPipe | undefined;
+  readonly #side: TerminalSide;
   #open = true;
 
-  constructor({ stdin, stdout }: Attachment, size: TerminalSize) {
+  constructor(attachment: Attachment, size: TerminalSize) {
     const { master, slave } = openTerminal();
-    setTerminalSize(master, size);
-    this.#master = master;
     this.#slave = slave;
     this.child = [slave, slave, slave];
-    this.#stream = new ReadStream(master);
-    this.#ended = passOn(this.#stream, stdout);
-    if (stdin !== undefined) this.#input = new InputPipe(stdin, this.#stream);
+    this.#side = new TerminalSide(master, attachment, size);
   }
 
   resize(size: TerminalSize): void {
-    if (!this.#stream.destroyed) setTerminalSize(this.#master, size);
+    this.#side.resize(size);
   }
 
   handedOver(): void {
@@ -92,18 +86,106 @@ export class AttachedTerminal implements StepStreams {
 
   async drained(): Promise<void> {
     this.handedOver();
-    await this.#ended;
+    await this.#side.ended;
     this.destroy();
   }
 
   destroy(): void {
     this.handedOver();
-    this.#input?.close();
-    this.#stream.destroy();
+    this.#side.close();
   }
 
   lastLine(): string {
     return '';
+  }
+}
+
+/**
+ * The terminal that a runtime makes in the container and hands over by its --console-socket. crun needs that: standing
+ * between two terminals itself, it ends with the container's first process and drops what it has not passed on by then.
+ */
+export class HandedTerminal implements StepStreams {
+  readonly child: StepStreams['child'] = ['ignore', 'ignore', 'ignore'];
+  readonly terminal = true;
+  readonly #attachment: Attachment;
+  readonly #socket: DescriptorSocket;
+  readonly #poll: NodeJS.Timeout;
+  #size: TerminalSize;
+  #side: TerminalSide | undefined;
+
+  /** `directory`: an empty one for the socket. */
+  constructor(attachment: Attachment, size: TerminalSize, directory: string) {
+    this.#attachment = attachment;
+    this.#size = size;
+    this.#socket = new DescriptorSocket(directory);
+    this.#poll = setInterval(() => this.#receive(), HAND_OVER_POLL);
+  }
+
+  get consoleSocket(): string {
+    return this.#socket.path;
+  }
+
+  resize(size: TerminalSize): void {
+    this.#size = size;
+    this.#side?.resize(size);
+  }
+
+  handedOver(): void {}
+
+  async drained(): Promise<void> {
+    this.#receive(); // It stays in the socket although the container may have ended.
+    await this.#side?.ended;
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#stopWaiting();
+    this.#side?.close();
+  }
+
+  lastLine(): string {
+    return '';
+  }
+
+  #receive(): void {
+    const master = this.#side === undefined ? this.#socket.take() : undefined;
+    if (master === undefined) return;
+    this.#side = new TerminalSide(master, this.#attachment, this.#size);
+    this.#stopWaiting();
+  }
+
+  #stopWaiting(): void {
+    clearInterval(this.#poll);
+    this.#socket.close();
+  }
+}
+
+/** How often to look whether a terminal has been handed over. Milliseconds. */
+const HAND_OVER_POLL = 5;
+
+/** kiln's side of a terminal, connected to the caller's streams. */
+class TerminalSide {
+  /** Resolves when everything written has been passed on. */
+  readonly ended: Promise<unknown>;
+  readonly #master: number;
+  readonly #stream: ReadStream;
+  readonly #input: InputPipe | undefined;
+
+  constructor(master: number, { stdin, stdout }: Attachment, size: TerminalSize) {
+    setTerminalSize(master, size);
+    this.#master = master;
+    this.#stream = new ReadStream(master);
+    this.ended = passOn(this.#stream, stdout);
+    if (stdin !== undefined) this.#input = new InputPipe(stdin, this.#stream);
+  }
+
+  resize(size: TerminalSize): void {
+    if (!this.#stream.destroyed) setTerminalSize(this.#master, size);
+  }
+
+  close(): void {
+    this.#input?.close();
+    this.#stream.destroy();
   }
 }
 

@@ -23,6 +23,7 @@ import { killDescendants, killQuietly } from './process-tree.ts';
 import { inInitialUserNamespace, installCommand } from './remedies.ts';
 import { lateComplaint, startFailure } from './runtime-errors.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+import type { StepStreams } from './step-streams.ts';
 
 /** An OCI runtime on this host. */
 export interface OciRuntime {
@@ -89,10 +90,10 @@ export class OciSandbox implements Sandbox {
 
   async #start(request: SandboxRequest): Promise<SandboxResult> {
     const log = join(request.scratch, 'runtime.log');
-    const streams = openStreams(request);
-    // The runtime has a terminal of its own for the container, and stands between the two.
+    const streams = openStreams(request, handOverDirectory(this.#runtime, request));
+    // A runtime that hands no terminal over has one of its own for the container, and stands between the two.
     if (typeof streams.child[0] === 'number' && streams.terminal) makeTerminalRaw(streams.child[0]);
-    const child = spawn(this.#runtime.path, runtimeArguments(this.#runtime, request, log), {
+    const child = spawn(this.#runtime.path, runtimeArguments(this.#runtime, { request, log, streams }), {
       env: { PATH: this.#searchPath },
       stdio: [...streams.child],
     });
@@ -120,15 +121,24 @@ export class OciSandbox implements Sandbox {
   }
 }
 
-function runtimeArguments(runtime: OciRuntime, { scratch }: SandboxRequest, log: string): string[] {
+/** runc hands a terminal over only where it leaves the container alone; crun always can, and must (HandedTerminal). */
+function handOverDirectory({ name }: OciRuntime, { scratch }: SandboxRequest): string | undefined {
+  return name === 'crun' ? join(scratch, 'bundle') : undefined;
+}
+
+function runtimeArguments(
+  runtime: OciRuntime,
+  { request: { scratch }, log, streams }: { request: SandboxRequest; log: string; streams: StepStreams },
+): string[] {
   const id = `kiln-${randomBytes(6).toString('hex')}`;
   // In hybrid cgroup mode crun stops when it is asked for cgroups; without limits none are needed.
   const own =
     runtime.name === 'crun'
       ? ['--cgroup-manager=disabled', `--log=file:${log}`]
       : ['--log', log, '--log-format', 'json'];
-  const command = ['run', '--bundle', join(scratch, 'bundle'), '--pid-file', join(scratch, PID_FILE), id];
-  return ['--root', join(scratch, 'state'), ...own, ...command];
+  const command = ['run', '--bundle', join(scratch, 'bundle'), '--pid-file', join(scratch, PID_FILE)];
+  const handOver = streams.consoleSocket === undefined ? [] : ['--console-socket', streams.consoleSocket];
+  return ['--root', join(scratch, 'state'), ...own, ...command, ...handOver, id];
 }
 
 const PID_FILE = 'pid';

@@ -1,13 +1,15 @@
 /** Which streams a sandboxed process gets. */
-import { AttachedPipes, AttachedTerminal } from './attached-streams.ts';
+import { AttachedPipes, AttachedTerminal, HandedTerminal } from './attached-streams.ts';
 import type { SandboxRequest } from './sandbox.ts';
 import { StepOutput } from './step-output.ts';
 import type { StepStreams } from './step-streams.ts';
 
-/** Opens the streams a request asks for. */
-export function openStreams({ output }: Pick<SandboxRequest, 'output'>): StepStreams {
+/** Opens the streams a request asks for. `handOver`: an empty directory, if the terminal is the runtime's to make. */
+export function openStreams({ output }: Pick<SandboxRequest, 'output'>, handOver?: string): StepStreams {
   if (typeof output === 'function') return new StepOutput(output);
-  return output.terminal === undefined
-    ? new AttachedPipes(output)
-    : new AttachedTerminal(output, output.terminal);
+  const { terminal } = output;
+  if (terminal === undefined) return new AttachedPipes(output);
+  return handOver === undefined
+    ? new AttachedTerminal(output, terminal)
+    : new HandedTerminal(output, terminal, handOver);
 }

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { pathWithout } from '../helpers/path-without.ts';
 import { ROOTLESS, VARIANTS, Workspace } from '../helpers/workspace.ts';
 
 /** Dockerfile, code, exit status, words the message must have. */
@@ -121,17 +122,9 @@ test.each([
 });
 
 describe('the machine', () => {
-  /** A directory for PATH in which each program can be left out. */
-  const without = (work: Workspace, ...absent: string[]): string => {
-    work.shell(
-      `mkdir -p ../path && for d in /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do for p in $d/*; do ln -sf "$p" ../path/; done; done; cd ../path && rm -f ${absent.join(' ')}; chmod -R a+rX .`,
-    );
-    return `${work.directory}/path`;
-  };
-
   test('without newuidmap: says so and how to get it', async () => {
     const work = new Workspace(ROOTLESS);
-    const env = { PATH: without(work, 'newuidmap', 'newgidmap') };
+    const env = { PATH: pathWithout(work, 'newuidmap', 'newgidmap') };
     const result = await work.tryBuild('ARG BASE\nFROM $BASE\nRUN true\n', { env });
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain('HOST_NO_NEWUIDMAP');
@@ -140,7 +133,7 @@ describe('the machine', () => {
 
   test('without crun and runc: never a weaker sandbox in silence, and an error where oci is asked for', async () => {
     const work = new Workspace(ROOTLESS);
-    const env = { PATH: without(work, 'crun', 'runc') };
+    const env = { PATH: pathWithout(work, 'crun', 'runc') };
     const dockerfile = 'ARG BASE\nFROM $BASE\nRUN true\n';
     const forced = await work.tryBuild(dockerfile, { env, args: ['--isolation=oci'] });
     expect(forced.exitCode).toBe(1);
@@ -153,7 +146,7 @@ describe('the machine', () => {
   test('without fuse-overlayfs, when it was asked for', async () => {
     const work = new Workspace({ user: 'kilntest', snapshotter: 'fuse-overlayfs' });
     const result = await work.tryBuild('ARG BASE\nFROM $BASE\nRUN true\n', {
-      env: { PATH: without(work, 'fuse-overlayfs') },
+      env: { PATH: pathWithout(work, 'fuse-overlayfs') },
     });
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain('fuse-overlayfs');

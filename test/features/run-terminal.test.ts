@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { busyboxBase, kilnProgram } from '../helpers/bases.ts';
+import { pathWithout } from '../helpers/path-without.ts';
 import { type KilnResult, resultOf, spawnAs } from '../helpers/run-kiln.ts';
 import { ROOTLESS, type Variant, Workspace } from '../helpers/workspace.ts';
 
@@ -85,16 +86,35 @@ test('without -t the container has no terminal, whatever kiln has', async () => 
   expect(stdout).not.toContain('tty\r\n');
 });
 
+/** Asks for the terminal in one line. */
+function shortRun(work: Workspace, env: Readonly<Record<string, string>> = {}): Promise<KilnResult> {
+  return work.kiln(['run', '--rm', '-t', busyboxBase(), 'sh', '-c', 'test -t 1; echo $?; stty size'], {
+    env,
+  });
+}
+
+const SHORT_ANSWER = { stdout: '0\r\n24 80\r\n', exitCode: 0 };
+
 test('a terminal also where there is none outside', async () => {
+  expect(await shortRun(new Workspace())).toMatchObject(SHORT_ANSWER);
+});
+
+test('a terminal by runc', async () => {
   const work = new Workspace();
-  const { stdout, exitCode } = await work.kiln([
-    'run',
-    '--rm',
-    '-t',
-    busyboxBase(),
-    'sh',
-    '-c',
-    'test -t 1; echo $?; stty size',
-  ]);
-  expect({ stdout, exitCode }).toEqual({ stdout: '0\r\n24 80\r\n', exitCode: 0 });
+  expect(await shortRun(work, { PATH: pathWithout(work, 'crun') })).toMatchObject(SHORT_ANSWER);
+});
+
+test('a terminal where the store has a path longer than the address of a socket', async () => {
+  const work = new Workspace();
+  expect(await shortRun(work, { KILN_HOME: join(work.home, 'x'.repeat(120)) })).toMatchObject(SHORT_ANSWER);
+});
+
+test('nothing is lost of what a process writes that ends at once', async () => {
+  const work = new Workspace();
+  await work.kiln(['pull', '-q', busyboxBase()]);
+  // A machine with too much to do, where a runtime may hear of the end before it has looked at the terminal.
+  for (let round = 0; round < 5; round += 1) {
+    const results = await Promise.all(Array.from({ length: 6 }, () => shortRun(work)));
+    expect(results).toMatchObject(results.map(() => SHORT_ANSWER));
+  }
 });
