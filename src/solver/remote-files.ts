@@ -11,6 +11,7 @@ import type { RemoteFile } from './remote-sources.ts';
 import { type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
 import { patternSet } from './step-sources.ts';
+import { Turns } from './turns.ts';
 
 interface RemoteRequest {
   readonly step: TransferStep;
@@ -39,18 +40,19 @@ export function remoteIdentity(context: SolverContext, { step, source }: RemoteR
 /** Fetches the source. Throws COPY_DOWNLOAD, COPY_CHECKSUM, COPY_GIT. */
 export function fetchRemote(context: SolverContext, { step, source }: RemoteRequest): Promise<SourceMatch> {
   return placed(step, async () => {
-    const { remote, clock } = context.options;
+    const { remote, clock, signal } = context.options;
     if (source.kind === 'http') {
       const file = await remote.file(source.url, step.checksum || undefined);
       return fileMatch(toByteString(source.filename), file, context.store.blobs.path(file.digest));
     }
     const { directory } = await remote.checkout(gitRefOf(source.url, step));
     const tree = new DirectoryTree(toByteString(directory), { clock });
-    const [match] = selectSource(tree, '/', {
+    const [match] = await selectSource(tree, '/', {
       place: 'the repository',
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
       parents: false,
       makePatterns: patternSet,
+      turns: new Turns(signal),
     });
     if (match === undefined) throw new BuildError('COPY_GIT', 'the repository is empty');
     return match;

@@ -10,6 +10,7 @@ import { type FileTree, takenEntry } from '../layer/file-tree.ts';
 import { resolvePath } from '../layer/resolve-path.ts';
 import { toByteString, toText } from '../system/byte-path.ts';
 import type { PatternSet } from './pattern-set.ts';
+import type { Turns } from './turns.ts';
 
 /** A file to copy and where it stands below what was named. */
 export interface SelectedFile {
@@ -38,16 +39,22 @@ export interface SelectOptions {
   readonly exclude: PatternSet | undefined;
   readonly parents: boolean;
   readonly makePatterns: (patterns: readonly string[]) => PatternSet;
+  readonly turns: Turns;
 }
 
 /** Everything a source pattern names, in byte order. An empty list only for a wildcard that matches nothing. */
-export function selectSource(tree: FileTree, pattern: string, options: SelectOptions): SourceMatch[] {
+export async function selectSource(
+  tree: FileTree,
+  pattern: string,
+  options: SelectOptions,
+): Promise<SourceMatch[]> {
   if (options.parents) return selectWithParents(tree, pattern, options);
-  return matchesOf(tree, pattern, options)
-    .filter(
-      ({ below }) => !(options.exclude?.excludes(toText(below)) ?? false) || isDirectoryMatch(tree, below),
-    )
-    .map(({ path }) => makeMatch(tree, path, options));
+  const matches: SourceMatch[] = [];
+  for (const { path, below } of matchesOf(tree, pattern, options)) {
+    const excluded = options.exclude?.excludes(toText(below)) ?? false;
+    if (!excluded || isDirectoryMatch(tree, below)) matches.push(await makeMatch(tree, path, options));
+  }
+  return matches;
 }
 
 function isDirectoryMatch(tree: FileTree, path: string): boolean {
@@ -95,21 +102,22 @@ function matchesOf(tree: FileTree, pattern: string, options: SelectOptions): Pat
   return found;
 }
 
-function makeMatch(tree: FileTree, named: string, options: SelectOptions): SourceMatch {
+async function makeMatch(tree: FileTree, named: string, options: SelectOptions): Promise<SourceMatch> {
   const path = resolvePath(tree, named, { followLast: true });
   const entry = tree.lstat(path);
   if (entry === undefined) throw notFound(tree, named, options);
   const files: SelectedFile[] = [{ path, relative: '', entry: takenEntry(tree, entry) }];
-  if (entry.type === 'directory') collect(tree, { path, relative: '' }, { files, exclude: options.exclude });
+  if (entry.type === 'directory') await collect(tree, { path, relative: '' }, { files, ...options });
   return { tree, path, name: named.slice(named.lastIndexOf('/') + 1), entry, files };
 }
 
-function collect(
+async function collect(
   tree: FileTree,
   at: { path: string; relative: string },
-  { files, exclude }: { files: SelectedFile[]; exclude: PatternSet | undefined },
-): void {
+  { files, exclude, turns }: Pick<SelectOptions, 'exclude' | 'turns'> & { files: SelectedFile[] },
+): Promise<void> {
   for (const name of tree.list(at.path)) {
+    if (turns.due()) await turns.give();
     const path = at.path === '' ? name : `${at.path}/${name}`;
     const relative = at.relative === '' ? name : `${at.relative}/${name}`;
     const entry = tree.lstat(path);
@@ -117,50 +125,61 @@ function collect(
     const excluded = exclude?.excludes(toText(relative)) ?? false;
     if (!excluded) files.push({ path, relative, entry: takenEntry(tree, entry) });
     if (entry.type !== 'directory') continue;
-    if (!excluded) collect(tree, { path, relative }, { files, exclude });
+    if (!excluded) await collect(tree, { path, relative }, { files, exclude, turns });
     else if (exclude?.canContainException(toText(relative)) === true) {
       // The directory itself is only there to hold what an exception brought back.
       const before = files.length;
       files.push({ path, relative, entry: takenEntry(tree, entry) });
-      collect(tree, { path, relative }, { files, exclude });
+      await collect(tree, { path, relative }, { files, exclude, turns });
       if (files.length === before + 1) files.pop();
     }
   }
 }
 
 /** COPY --parents: the root is what stands before "/./" (or the tree's root), and paths below it are kept. */
-function selectWithParents(tree: FileTree, pattern: string, options: SelectOptions): SourceMatch[] {
+async function selectWithParents(
+  tree: FileTree,
+  pattern: string,
+  options: SelectOptions,
+): Promise<SourceMatch[]> {
   const pivot = pattern.indexOf('/./');
   const rootPattern = pivot < 0 ? '' : pattern.slice(0, pivot);
   const below = components(pivot < 0 ? pattern : pattern.slice(pivot + 3));
   const roots = rootPattern === '' ? [{ path: '', below: '' }] : matchesOf(tree, rootPattern, options);
   const required = ![...components(rootPattern), ...below].some(hasWildcard);
   const include = options.makePatterns(below.length === 0 ? ['**'] : [below.join('/')]);
-  return roots.map(({ path: named }) => {
+  const matches: SourceMatch[] = [];
+  for (const { path: named } of roots) {
     const path = resolvePath(tree, named, { followLast: true });
     const entry = tree.lstat(path);
     if (entry === undefined) throw notFound(tree, named, options);
     // A pattern before the pivot may match files too: they have nothing below them, and are taken as they are.
-    if (entry.type !== 'directory') return makeMatch(tree, named, options);
+    if (entry.type !== 'directory') {
+      matches.push(await makeMatch(tree, named, options));
+      continue;
+    }
     const files: SelectedFile[] = [{ path, relative: '', entry: takenEntry(tree, entry) }];
-    collectIncluded(tree, { path, relative: '' }, { files, include, exclude: options.exclude });
+    await collectIncluded(tree, { path, relative: '' }, { files, include, ...options });
     if (required && below.length > 0 && files.length === 1) {
       throw notFound(tree, [path, ...below].filter((part) => part !== '').join('/'), options);
     }
-    return { tree, path, name: '', entry, files };
-  });
+    matches.push({ tree, path, name: '', entry, files });
+  }
+  return matches;
 }
 
-function collectIncluded(
+async function collectIncluded(
   tree: FileTree,
   at: { path: string; relative: string },
   {
     files,
     include,
     exclude,
-  }: { files: SelectedFile[]; include: PatternSet; exclude: PatternSet | undefined },
-): void {
+    turns,
+  }: Pick<SelectOptions, 'exclude' | 'turns'> & { files: SelectedFile[]; include: PatternSet },
+): Promise<void> {
   for (const name of tree.list(at.path)) {
+    if (turns.due()) await turns.give();
     const path = at.path === '' ? name : `${at.path}/${name}`;
     const relative = at.relative === '' ? name : `${at.relative}/${name}`;
     const entry = tree.lstat(path);
@@ -174,7 +193,7 @@ function collectIncluded(
     }
     const before = files.length;
     files.push({ path, relative, entry: takenEntry(tree, entry) });
-    collectIncluded(tree, { path, relative }, { files, include, exclude });
+    await collectIncluded(tree, { path, relative }, { files, include, exclude, turns });
     if (!taken && files.length === before + 1) files.pop();
   }
 }

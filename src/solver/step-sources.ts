@@ -1,6 +1,5 @@
 /** The files a step's sources name, selected once a step and remembered, with a digest over what would be copied. */
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import { cleanPath, IgnoreMatcher } from '../dockerfile/ignore.ts';
 import { located } from '../errors.ts';
 import type { Entry } from '../layer/entry.ts';
@@ -12,6 +11,7 @@ import type { PatternSet } from './pattern-set.ts';
 import { type SelectedFile, type SourceMatch, selectSource } from './select-sources.ts';
 import type { SolverContext } from './solver-context.ts';
 import type { StageState } from './step-layer.ts';
+import { Turns } from './turns.ts';
 
 export type StageOf = (input: InputRef) => Promise<StageState>;
 
@@ -41,11 +41,12 @@ async function select(
 ): Promise<readonly SourceMatch[]> {
   const tree = await treeOf(context, source.from, stageOf);
   try {
-    const matches = selectSource(tree, source.pattern, {
+    const matches = await selectSource(tree, source.pattern, {
       place: placeName(source.from),
       exclude: step.exclude.length === 0 ? undefined : patternSet(step.exclude),
       parents: step.parents,
       makePatterns: patternSet,
+      turns: new Turns(context.options.signal),
     });
     await ensureBytes(context, { from: source.from, stageOf }, pathsOf(matches));
     return matches;
@@ -129,6 +130,7 @@ const lists = new WeakMap<readonly SourceMatch[], Promise<FileList>>();
 async function makeList(matches: readonly SourceMatch[], signal: AbortSignal): Promise<FileList> {
   const hash = createHash('sha256');
   const pieces: string[] = [];
+  const turns = new Turns(signal);
   let text = '';
   for (const match of matches) {
     text += `match ${JSON.stringify(match.name)}\n`;
@@ -140,8 +142,7 @@ async function makeList(matches: readonly SourceMatch[], signal: AbortSignal): P
       hash.update(text);
       pieces.push(text);
       text = '';
-      await setImmediate();
-      signal.throwIfAborted();
+      await turns.give();
     }
   }
   hash.update(text);
