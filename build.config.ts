@@ -10,8 +10,8 @@ const { name, version, bin, oclif } = JSON.parse(readFileSync('package.json', 'u
   unknown
 >;
 
-/** What oclif wants to know of the package. */
-const KILN_PACKAGE = JSON.stringify({ name, version, bin, oclif });
+/** What oclif wants to know of the package: a text, as an object would be put in every module. */
+const KILN_PACKAGE = JSON.stringify(JSON.stringify({ name, version, bin, oclif }));
 
 /** Built aside and renamed, so that a failed build leaves the last good one. */
 const draft = `dist.${process.pid}`;

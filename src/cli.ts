@@ -3,11 +3,13 @@ import { dirname } from 'node:path';
 import { execute } from '@oclif/core/execute';
 import type { PJSON } from '@oclif/core/interfaces';
 import Build from './commands/build.ts';
+import { commandConfig } from './commands/command-config.ts';
 import Commit from './commands/commit.ts';
 import Df from './commands/df.ts';
 import Diff from './commands/diff.ts';
 import Doctor from './commands/doctor.ts';
 import Export from './commands/export.ts';
+import { helpWords } from './commands/help-words.ts';
 import History from './commands/history.ts';
 import Images from './commands/images.ts';
 import Import from './commands/import.ts';
@@ -24,12 +26,12 @@ import Rm from './commands/rm.ts';
 import Rmi from './commands/rmi.ts';
 import Run from './commands/run.ts';
 import Save from './commands/save.ts';
-import { splitCommand } from './commands/split-command.ts';
+import { type FlagShapes, splitCommand } from './commands/split-command.ts';
 import Tag from './commands/tag.ts';
 import { refuseUnknownCommand } from './commands/unknown-command.ts';
 
-/** What package.json says of name, version and commands; put in by the build. */
-declare const KILN_PACKAGE: PJSON;
+/** What package.json says of name, version and commands, as JSON; put in by the build. */
+declare const KILN_PACKAGE: string;
 
 /** What oclif.manifest.json is made from (package.json, "oclif"). */
 export const COMMANDS = {
@@ -58,18 +60,37 @@ export const COMMANDS = {
   tag: Tag,
 };
 
+type CommandName = keyof typeof COMMANDS;
+
 /** Runs the command that the arguments name. */
 export async function main(): Promise<unknown> {
-  if (refuseUnknownCommand(process.argv.slice(2), Object.keys(COMMANDS))) return undefined;
+  const given = markCommand(process.argv.slice(2));
+  const help = helpWords(given, flagsOf);
+  const words = help ?? given;
+  const [name = '', ...others] = words;
+  if (refuseUnknownCommand(words, Object.keys(COMMANDS))) return undefined;
+  if (help === undefined && isCommand(name)) {
+    const Command = COMMANDS[name];
+    Command.id = name;
+    return new Command(others, commandConfig()).start();
+  }
   // Told of its package, oclif need not look for it.
-  const loadOptions = { root: dirname(__dirname), pjson: KILN_PACKAGE };
-  return execute({ dir: __dirname, args: markCommand(process.argv.slice(2)), loadOptions });
+  const loadOptions = { root: dirname(__dirname), pjson: JSON.parse(KILN_PACKAGE) as PJSON };
+  return execute({ dir: __dirname, args: words, loadOptions });
+}
+
+function isCommand(name: string): name is CommandName {
+  return Object.hasOwn(COMMANDS, name);
+}
+
+function flagsOf(name: string): FlagShapes {
+  return isCommand(name) ? { ...COMMANDS[name].baseFlags, ...COMMANDS[name].flags } : {};
 }
 
 /** `kiln run IMAGE --help` asks the image's program for help: "--" keeps its words from being looked at. */
 function markCommand(words: string[]): string[] {
   const [first, ...others] = words;
   if (first !== 'run') return words;
-  const { own, rest } = splitCommand(others, { ...Run.baseFlags, ...Run.flags });
+  const { own, rest } = splitCommand(others, flagsOf('run'));
   return rest.length === 0 ? words : ['run', ...own, '--', ...rest];
 }

@@ -35,6 +35,11 @@ export abstract class KilnCommand extends Command {
     }),
   };
 
+  /** Runs the command, as oclif does once it has found it. */
+  start(): Promise<unknown> {
+    return this._run();
+  }
+
   /** Reads the words; flags that are on or off may have a value. */
   protected override parse<
     F extends Interfaces.OutputFlags<F>,
@@ -105,13 +110,9 @@ export abstract class KilnCommand extends Command {
   }
 }
 
-/** oclif's own complaints about flags and arguments. */
-function isUsageError(error: unknown): error is Error & { oclif: { exit?: number }; flags?: unknown } {
-  if (!(error instanceof Error)) return false;
-  // A flag given twice is told as an error of no kind of its own.
-  return (
-    ('oclif' in error && 'parse' in error) || /^Flag --\S+ can only be specified once/.test(error.message)
-  );
+/** oclif's own complaints about flags and arguments. One about a flag given twice is an error of no kind of its own. */
+function isUsageError(error: unknown): error is Error & { flags?: unknown } {
+  return error instanceof Error && ('oclif' in error || /^Flag --\S+ can only be/.test(error.message));
 }
 
 function usageError(

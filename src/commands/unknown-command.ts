@@ -7,16 +7,29 @@ import { wantsColor } from '../progress/reporter.ts';
 /** True when the first word is no command; the error is then on standard error and the exit status set. */
 export function refuseUnknownCommand(words: readonly string[], commands: readonly string[]): boolean {
   const [first] = words;
-  if (first === undefined || first.startsWith('-') || first === 'help' || commands.includes(first))
+  if (first === undefined || first === '--help' || first === '--version' || commands.includes(first))
     return false;
   const { stderr, env } = process;
-  const error = new BuildError('USAGE_COMMAND', `there is no command "${first}"`, {
-    suggestions: [...didYouMean(first, commands, { prefix: 'kiln ' }), `Commands: ${commands.join(', ')}.`],
-  });
+  const error = first.startsWith('-') ? misplacedFlag(first) : unknownCommand(first, commands);
   const color = wantsColor({ isTTY: stderr.isTTY, env });
   stderr.write(
     renderError(error, { color, debug: env['KILN_DEBUG'] === '1', columns: stderr.columns, output: true }),
   );
   process.exitCode = error.exitStatus;
   return true;
+}
+
+function unknownCommand(word: string, commands: readonly string[]): BuildError {
+  return new BuildError('USAGE_COMMAND', `there is no command "${word}"`, {
+    suggestions: [...didYouMean(word, commands, { prefix: 'kiln ' }), `Commands: ${commands.join(', ')}.`],
+  });
+}
+
+function misplacedFlag(word: string): BuildError {
+  return new BuildError('USAGE_FLAGS', `${word} stands where the command is expected`, {
+    suggestions: [
+      'Flags come after the command: kiln COMMAND [FLAGS].',
+      'kiln --help lists the commands, kiln COMMAND --help its flags.',
+    ],
+  });
 }

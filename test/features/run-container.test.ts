@@ -165,6 +165,7 @@ test('wrong usage is 125 and one clear line', async () => {
     ['USAGE_PUBLISH', ['-p', '80:80', base]],
     ['USAGE_FLAGS', []],
     ['USAGE_FLAGS', ['--no-such', base]],
+    ['USAGE_FLAGS', ['-h']],
     ['USAGE_FLAGS', ['--network', 'mine', base]],
     ['USAGE_TTY', ['-it', base, 'sh']],
     ['USAGE_VOLUME', ['-v', '/nothing:/x', base]],
