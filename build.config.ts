@@ -2,7 +2,8 @@
  * Bundles kiln: one CommonJS file an entry point, and one for each library that most commands do without, so that
  * start-up reads and compiles little.
  */
-import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const { name, version, bin, oclif } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<
@@ -67,6 +68,44 @@ const lazyOclif: Plugin = {
   },
 };
 
+/** Parts of Node.js that take long to load and that a cached build does without, or nearly. */
+const LAZY_BUILTINS = [
+  'child_process',
+  'fs/promises',
+  'net',
+  'perf_hooks',
+  'stream/promises',
+  'timers/promises',
+  'tty',
+  'worker_threads',
+  'zlib',
+];
+
+const REQUIRED_BUILTIN = new RegExp(
+  `\\b(import_\\w+)=require\\("(node:(?:${LAZY_BUILTINS.join('|')}))"\\)`,
+  'g',
+);
+
+const LAZY_REQUIRE = 'function lazyRequire(n){return new Proxy({},{get:(_,k)=>require(n)[k]})}';
+
+/** Makes the bundle load them at their first use: esbuild's code says `import_x.name` wherever one of their names is used. */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  setup({ onEnd, initialOptions }) {
+    initialOptions.write = false;
+    onEnd(({ outputFiles = [] }) => {
+      for (const { path, text } of outputFiles) {
+        const lazy = text.replace(REQUIRED_BUILTIN, '$1=lazyRequire("$2")');
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(
+          path,
+          lazy === text ? text : lazy.replace('"use strict";', `"use strict";${LAZY_REQUIRE}`),
+        );
+      }
+    });
+  },
+};
+
 const shared: BuildOptions = {
   outdir: draft,
   outExtension: { '.js': '.cjs' },
@@ -96,7 +135,7 @@ try {
       'namespace-main': 'src/namespace-main.ts',
       'chroot-init': 'src/executor/chroot-init.ts',
     },
-    plugins: [lazyLibraries, lazyOclif],
+    plugins: [lazyLibraries, lazyOclif, lazyBuiltins],
   });
   await build({
     ...shared,

@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { BuildError } from '../errors.ts';
 import type { ContentSink, Replacement } from '../store/content-store.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import type { CacheStorage } from './cache-storage.ts';
 import { resolvePlace } from './read-cache.ts';
 
@@ -13,12 +14,12 @@ export async function replaceManifest(
 ): Promise<boolean> {
   const { reference } = storage;
   if (sink.replaceManifest !== undefined) return sink.replaceManifest(manifest, reference);
-  const began = performance.now();
+  const began = monotonicMs();
   if ((await resolvePlace(storage))?.digest !== manifest.over) return false;
   await sink.pushManifest(manifest.descriptor, manifest.content, reference);
   // Another build may have asked before this one has written, and write after it. Who waits for longer than that takes,
   // and looks again, finds out.
-  await setTimeout(GRACE_MS + 4 * (performance.now() - began));
+  await setTimeout(GRACE_MS + 4 * (monotonicMs() - began));
   return true;
 }
 

@@ -9,6 +9,7 @@ import { formatPlatform } from '../image/platform.ts';
 import { isToStandardOutput } from '../output/output-spec.ts';
 import { failureEvent } from '../progress/error-report.ts';
 import { createEmitter, createReporter, type ProgressMode, resolveMode } from '../progress/reporter.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import { toBuildRequest } from './build-options.ts';
 import { keepStorage } from './flag-values.ts';
 import { KilnCommand } from './kiln-command.ts';
@@ -150,12 +151,11 @@ export default class Build extends KilnCommand {
     // A stale one would be taken for that of a build that fails.
     const { iidfile } = flags;
     if (iidfile !== undefined && lstatSync(iidfile, { throwIfNoEntry: false })?.isFile()) rmSync(iidfile);
-    const now = (): number => performance.now();
     const { env, stderr } = process;
     const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
-    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
-    const emit = createEmitter({ reporter, now });
-    const began = now();
+    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env, now: monotonicMs });
+    const emit = createEmitter({ reporter, now: monotonicMs });
+    const began = monotonicMs();
     const root = this.storeRoot(flags.root);
     const keep = keepStorage(env['KILN_KEEP_STORAGE']);
     const scratch = new BuildScratch(root);
@@ -193,7 +193,7 @@ export default class Build extends KilnCommand {
         imageId,
         ...(manifest === undefined ? {} : { manifest: manifest.digest }),
         names,
-        duration: now() - began,
+        duration: monotonicMs() - began,
         cached,
         steps,
       });
@@ -203,7 +203,7 @@ export default class Build extends KilnCommand {
       if (cached < steps) await this.#trim(root, { keep, verbose: flags.verbose, signal, killSignal });
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;
-      emit(failureEvent(reason, now() - began));
+      emit(failureEvent(reason, monotonicMs() - began));
       reporter.close();
       const resolved = resolveMode(mode, { isTTY: stderr.isTTY, env });
       this.shown = { reported: resolved === 'json', output: resolved !== 'tty' };

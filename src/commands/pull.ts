@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
 import { progressFlag } from './shared-flags.ts';
@@ -29,8 +30,8 @@ export default class Pull extends KilnCommand {
     const { signal } = this.interruption();
     const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
     const { env, stderr } = process;
-    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
-    const emit = createEmitter({ reporter, now: () => performance.now() });
+    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env, now: monotonicMs });
+    const emit = createEmitter({ reporter, now: monotonicMs });
     const [{ pullImage }, { openRegistry }] = await Promise.all([
       import('../actions/pull-image.ts'),
       import('../actions/open-registry.ts'),

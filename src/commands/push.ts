@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter, type ProgressMode } from '../progress/reporter.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import { hostPlatform } from './host-platform.ts';
 import { KilnCommand } from './kiln-command.ts';
 import { progressFlag } from './shared-flags.ts';
@@ -31,18 +32,17 @@ export default class Push extends KilnCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Push);
     const { signal } = this.interruption();
-    const now = (): number => performance.now();
     const mode: ProgressMode = flags.quiet ? 'quiet' : (flags.progress as ProgressMode);
     const { env, stderr } = process;
-    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env });
-    const emit = createEmitter({ reporter, now });
+    const reporter = createReporter({ mode, stream: stderr, isTTY: stderr.isTTY, env, now: monotonicMs });
+    const emit = createEmitter({ reporter, now: monotonicMs });
     const [{ pushStored }, { openRegistry }] = await Promise.all([
       import('../actions/push-image.ts'),
       import('../actions/open-registry.ts'),
     ]);
     const { registry, connections } = openRegistry({ ...env });
     const step = { id: 'push', prefix: '[push]', name: args.destination ?? args.image };
-    const began = now();
+    const began = monotonicMs();
     try {
       emit({ type: 'step-started', step });
       const form = {
@@ -58,7 +58,7 @@ export default class Push extends KilnCommand {
       const platform =
         flags.platform === undefined ? undefined : parsePlatform(flags.platform, hostPlatform());
       const manifest = await pushStored(args.image, { form, as: args.destination, platform }, options);
-      emit({ type: 'step-finished', step, outcome: 'done', duration: now() - began });
+      emit({ type: 'step-finished', step, outcome: 'done', duration: monotonicMs() - began });
       reporter.close();
       process.stdout.write(`${manifest.digest}\n`);
     } catch (error) {

@@ -8,6 +8,7 @@ import { exitCodeOf } from '../container/exit-code.ts';
 import { emulatedArchitectures } from '../executor/foreign-platform.ts';
 import { parsePlatform } from '../image/platform.ts';
 import { createEmitter, createReporter } from '../progress/reporter.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import { makeTerminalRaw } from '../system/terminal-calls.ts';
 import { checkHostname, parseTmpfs, parseVolume, readEnvironment } from './container-flags.ts';
 import { currentDirectory } from './current-directory.ts';
@@ -150,8 +151,14 @@ export default class Run extends KilnCommand {
 
   async #start(options: RunOptions, terminal: CallerTerminal | undefined): Promise<number> {
     const { env, stderr } = process;
-    const reporter = createReporter({ mode: 'auto', stream: stderr, isTTY: stderr.isTTY, env });
-    const emit = createEmitter({ reporter, now: () => performance.now() });
+    const reporter = createReporter({
+      mode: 'auto',
+      stream: stderr,
+      isTTY: stderr.isTTY,
+      env,
+      now: monotonicMs,
+    });
+    const emit = createEmitter({ reporter, now: monotonicMs });
     const [{ runContainer }, { openRegistry }] = await Promise.all([
       import('../actions/run-container.ts'),
       import('../actions/open-registry.ts'),

@@ -16,6 +16,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BugError } from '../errors.ts';
 import { toByteString, toFsPath } from '../system/byte-path.ts';
 import { makeNode } from '../system/file-calls.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import type { Entry } from './entry.ts';
 import type { FileContent, FileTree } from './file-tree.ts';
 import { lstatPath } from './host-entry.ts';
@@ -113,13 +114,13 @@ export async function flattenToDirectory(
   const target: Target = { tree, root: toByteString(directory), buffer: Buffer.allocUnsafe(CHUNK) };
   const { root } = target;
   const directories: Entry[] = [];
-  let turn = performance.now();
+  let turn = monotonicMs();
   for (const entry of walk(tree)) {
     for (const _ of writeEntry(entry, target)) {
-      if (performance.now() - turn < TURN) continue;
+      if (monotonicMs() - turn < TURN) continue;
       await nextTurn();
       signal.throwIfAborted();
-      turn = performance.now();
+      turn = monotonicMs();
     }
     if (entry.type === 'directory') directories.push(entry);
   }

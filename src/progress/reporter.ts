@@ -24,7 +24,7 @@ export interface ReporterOptions extends ProgressTarget {
   /** Width of the terminal when the stream does not know it. */
   readonly columns?: number | undefined;
   /** A clock in milliseconds that never goes back; its zero does not matter. */
-  readonly now?: () => number;
+  readonly now: () => number;
   /** Milliseconds since 1970, for the sections of GitLab's log viewer. */
   readonly wallClock?: () => number;
 }
@@ -46,8 +46,7 @@ export function wantsColor({ isTTY, env }: ProgressTarget): boolean {
 
 /** The reporter of a build. Close it in a `finally`: a live view must give the terminal back. */
 export function createReporter(options: ReporterOptions): Reporter {
-  const { stream, env } = options;
-  const now = options.now ?? (() => performance.now());
+  const { stream, env, now } = options;
   switch (resolveMode(options.mode, options)) {
     case 'tty':
       return new TtyReporter({ stream, env, now, color: wantsColor(options), columns: options.columns });

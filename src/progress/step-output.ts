@@ -13,7 +13,7 @@ export interface LinesOptions {
   /** Applied to each line before it is passed on or kept. */
   readonly redact?: (line: string) => string;
   /** A clock in milliseconds that never goes back. */
-  readonly now?: () => number;
+  readonly now: () => number;
 }
 
 /** Takes a process's output and passes it on line by line. */
@@ -33,7 +33,7 @@ const TAIL_CHARACTERS = 1 << 18;
 
 /** Turns chunks of bytes into whole lines; the lines of one chunk are emitted together. */
 export function linesOf(options: LinesOptions): OutputLines {
-  const { keep, emit, redact = (line) => line, now = () => performance.now() } = options;
+  const { keep, emit, redact = (line) => line, now } = options;
   const tail = new LineTail({ lines: keep, characters: TAIL_CHARACTERS });
   const splitters = { stdout: new LineSplitter(now), stderr: new LineSplitter(now) };
   const pass = (stream: StreamName, lines: readonly Line[]): void => {

@@ -2,6 +2,7 @@
 import { BuildError, located } from '../errors.ts';
 import type { RunStep } from '../plan/step.ts';
 import { linesOf } from '../progress/step-output.ts';
+import { monotonicMs } from '../system/monotonic.ts';
 import { hostTree } from './host-tree.ts';
 import type { LayerUse } from './layer-use.ts';
 import { NeedsNamespace } from './needs-namespace.ts';
@@ -75,7 +76,11 @@ async function runIn(
   const mounts = await prepareMounts(context, { ...request, settings, scratch, user });
   // The runtime's own idea of HOME differs for users who are not in /etc/passwd.
   const home = step.env.some((entry) => entry.startsWith('HOME=')) ? [] : [`HOME=${homeOf(user.uid, tree)}`];
-  const output = linesOf({ keep: TAIL_LINES, emit: (stream, text) => reporter.output(stream, text) });
+  const output = linesOf({
+    keep: TAIL_LINES,
+    emit: (stream, text) => reporter.output(stream, text),
+    now: monotonicMs,
+  });
   let exitCode: number;
   try {
     ({ exitCode } = await sandbox.run({

@@ -18,9 +18,6 @@ export interface FileList {
 /** A hundred thousand files make 13 MB; what claims to be larger is no list. */
 const LIMIT = 512 << 20;
 
-/** Lists go by quickly or not at all: level 1 halves them in a few milliseconds, beside the main thread. */
-const SETTINGS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
-
 export class FileLists {
   readonly #directory: string;
   readonly #temporary: string;
@@ -34,8 +31,10 @@ export class FileLists {
   async put({ digest, pieces }: FileList): Promise<void> {
     const path = this.#path(digest);
     if (touch(path)) return;
+    // Level 1 halves a list in a few milliseconds, beside the main thread.
+    const params = { [constants.ZSTD_c_compressionLevel]: 1 };
     const compressed = await new Promise<Buffer>((resolve, reject) => {
-      zstdCompress(Buffer.from(pieces.join('')), SETTINGS, (error, result) =>
+      zstdCompress(Buffer.from(pieces.join('')), { params }, (error, result) =>
         error === null ? resolve(result) : reject(error),
       );
     });

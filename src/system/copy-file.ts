@@ -3,6 +3,7 @@ import { closeSync, constants, copyFileSync, fstatSync, openSync, read } from 'n
 import { BugError, systemErrorCode } from '../errors.ts';
 import { BackgroundFile } from './background-file.ts';
 import { DIRECT_BLOCK, directBlock, IoRoute } from './io-route.ts';
+import { monotonicMs } from './monotonic.ts';
 
 /**
  * Copies to a path where nothing may be yet, or to the descriptor of an empty file, which stays its owner's; on failure
@@ -88,10 +89,10 @@ class BlockReader {
     const isWhole = bytes.length === DIRECT_BLOCK && this.size - this.#position >= DIRECT_BLOCK;
     const way = isWhole ? this.#route.way : 'cached';
     const fd = way === 'direct' ? this.#openDirect() : this.#fd;
-    const began = performance.now();
+    const began = monotonicMs();
     try {
       const count = await readAt(fd ?? this.#fd, bytes, this.#position);
-      this.#route.went(way, { bytes: count, milliseconds: performance.now() - began });
+      this.#route.went(way, { bytes: count, milliseconds: monotonicMs() - began });
       this.#position += count;
       return count;
     } catch (error) {

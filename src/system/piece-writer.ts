@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, write } from 'node:fs';
 import { systemErrorCode } from '../errors.ts';
 import type { IoRoute, Way } from './io-route.ts';
+import { monotonicMs } from './monotonic.ts';
 
 /** Where a piece goes. A way past the page cache needs whole sectors, and memory at the beginning of one. */
 export interface Piece {
@@ -38,7 +39,7 @@ export class PieceWriter {
 
   /** Writes bytes, which must not change before `done` is called; it is, whether they were written or not. */
   write(bytes: Buffer, piece: Piece, done: () => void): void {
-    if (this.#underWay === 0) this.#busySince = performance.now();
+    if (this.#underWay === 0) this.#busySince = monotonicMs();
     this.#underWay += 1;
     this.#write(bytes, piece, done);
   }
@@ -69,7 +70,7 @@ export class PieceWriter {
   }
 
   #measure(way: Way, bytes: number): void {
-    const now = performance.now();
+    const now = monotonicMs();
     this.#route.went(way, { bytes, milliseconds: now - this.#busySince });
     this.#busySince = now;
   }

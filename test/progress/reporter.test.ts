@@ -19,7 +19,7 @@ function outputOf(mode: ProgressMode, target: typeof terminal): string {
       text += part;
     },
   };
-  const reporter = createReporter({ ...target, mode, stream });
+  const reporter = createReporter({ ...target, mode, stream, now: () => 0 });
   for (const event of EVERY_EVENT) reporter.handle(event);
   reporter.close();
   return text;
@@ -58,7 +58,13 @@ describe('the kind of progress', () => {
         text += part;
       },
     };
-    const reporter = createReporter({ mode: 'auto', stream, isTTY: false, env: { GITHUB_ACTIONS: 'true' } });
+    const reporter = createReporter({
+      mode: 'auto',
+      stream,
+      isTTY: false,
+      env: { GITHUB_ACTIONS: 'true' },
+      now: () => 0,
+    });
     for (const event of alone) reporter.handle(event);
     reporter.close();
     expect(text).toContain('::group::#3 output\n#3 0.10 cc -c a.c\n#3 0.10 cc -c b.c\n::endgroup::\n');

@@ -40,7 +40,11 @@ describe('lines of a process', () => {
 
   it('hold two streams apart and their tail in order', () => {
     const events: string[] = [];
-    const output = linesOf({ keep: 5, emit: (stream, text) => events.push(`${stream}:${text}`) });
+    const output = linesOf({
+      keep: 5,
+      emit: (stream, text) => events.push(`${stream}:${text}`),
+      now: () => 0,
+    });
     output.write('stdout', Buffer.from('out '));
     output.write('stderr', Buffer.from('error\n'));
     output.write('stdout', Buffer.from('put\n'));
@@ -88,6 +92,7 @@ describe('lines of a process', () => {
       keep: 5,
       emit: (_, text) => events.push(text),
       redact: (line) => line.replaceAll('hunter2', '***'),
+      now: () => 0,
     });
     output.write('stdout', Buffer.from('a hunt'));
     output.write('stdout', Buffer.from('er2 b\nc hunter2'));
