@@ -2,9 +2,9 @@
  * Bundles kiln: one CommonJS file an entry point, and one for each library that most commands do without, so that
  * start-up reads and compiles little.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, type BuildResult, build, type Plugin } from 'esbuild';
 
 const { name, version, bin, oclif } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<
   string,
@@ -71,6 +71,7 @@ const lazyOclif: Plugin = {
 /** Parts of Node.js that take long to load and that a cached build does without, or nearly. */
 const LAZY_BUILTINS = [
   'child_process',
+  'crypto',
   'fs/promises',
   'net',
   'perf_hooks',
@@ -88,23 +89,28 @@ const REQUIRED_BUILTIN = new RegExp(
 
 const LAZY_REQUIRE = 'function lazyRequire(n){return new Proxy({},{get:(_,k)=>require(n)[k]})}';
 
-/** Makes the bundle load them at their first use: esbuild's code says `import_x.name` wherever one of their names is used. */
-const lazyBuiltins: Plugin = {
-  name: 'lazy-builtins',
-  setup({ onEnd, initialOptions }) {
-    initialOptions.write = false;
-    onEnd(({ outputFiles = [] }) => {
-      for (const { path, text } of outputFiles) {
-        const lazy = text.replace(REQUIRED_BUILTIN, '$1=lazyRequire("$2")');
-        mkdirSync(dirname(path), { recursive: true });
-        writeFileSync(
-          path,
-          lazy === text ? text : lazy.replace('"use strict";', `"use strict";${LAZY_REQUIRE}`),
-        );
-      }
-    });
-  },
-};
+/**
+ * Makes a program load them at their first use: esbuild's code says `import_x.name` wherever one of their names is used. And
+ * makes it ASCII, where esbuild leaves characters in regular expressions: what has one byte a character is read as it is.
+ */
+function finished(text: string): string {
+  const lazy = text.replace(REQUIRED_BUILTIN, '$1=lazyRequire("$2")');
+  const whole = lazy === text ? text : lazy.replace('"use strict";', `"use strict";${LAZY_REQUIRE}`);
+  return whole.replace(/[^\0-\x7f]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** Writes what esbuild made; returns its digest. */
+function written({ outputFiles = [] }: Pick<BuildResult, 'outputFiles'>): string {
+  const digest = createHash('sha256');
+  for (const { path, text } of outputFiles) {
+    const contents = finished(text);
+    digest.update(contents);
+    writeFileSync(path, contents);
+  }
+  return digest.digest('hex');
+}
 
 const shared: BuildOptions = {
   outdir: draft,
@@ -117,7 +123,7 @@ const shared: BuildOptions = {
   minifyWhitespace: true,
   minifySyntax: true,
   // oclif would load TypeScript in a development tree of its own; kiln never is one.
-  external: ['koffi', 'typescript', './cli.cjs'],
+  external: ['koffi', 'typescript'],
   define: { KILN_BUNDLE: 'true', KILN_VERSION: JSON.stringify(version), KILN_PACKAGE },
   logLevel: 'warning',
   logOverride: { 'empty-import-meta': 'silent' },
@@ -125,18 +131,26 @@ const shared: BuildOptions = {
 };
 
 try {
-  await build({
+  const programs = await build({
     ...shared,
+    write: false,
     entryPoints: {
       cli: 'src/cli.ts',
-      kiln: 'src/start.ts',
       'layer-worker': 'src/layer/layer-worker.ts',
       'literal-worker': 'src/layer/literal-worker.ts',
       'namespace-main': 'src/namespace-main.ts',
       'chroot-init': 'src/executor/chroot-init.ts',
     },
-    plugins: [lazyLibraries, lazyOclif, lazyBuiltins],
+    plugins: [lazyLibraries, lazyOclif],
   });
+  mkdirSync(draft);
+  const starters = await build({
+    ...shared,
+    write: false,
+    define: { ...shared.define, KILN_BUILD: JSON.stringify(written(programs)) },
+    entryPoints: { kiln: 'src/start.ts', 'namespace-start': 'src/namespace-start.ts' },
+  });
+  written(starters);
   await build({
     ...shared,
     entryPoints: Object.fromEntries(LAZY_LIBRARIES.map((library) => [`lib-${library}`, library])),

@@ -5,9 +5,7 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { getCompileCacheDir } from 'node:module';
 import { userInfo } from 'node:os';
-import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { BugError, BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
@@ -37,7 +35,7 @@ export interface NamespaceOptions {
   readonly onMessage?: (message: unknown) => void;
   /** Called when the handler begins, with a way to tell it something (`NamespaceContext.onMessage`). */
   readonly onStart?: (send: (message: unknown) => void) => void;
-  /** The file to run; the namespace-main entry point when left out. */
+  /** The file to run; namespace-main when left out. */
   readonly entry?: string;
 }
 
@@ -110,12 +108,11 @@ function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions
     process.execPath,
     '--min-semi-space-size=8',
     '--max-semi-space-size=8',
-    options.entry ?? entryPoint('namespace-main'),
+    options.entry ?? entryPoint('namespace-start'),
   ];
-  const env = { ...options.env, ...compileCache() };
   // In a session of its own: Ctrl-C reaches it only through us.
   const spawned = (command: string, args: string[], stdio: StdioOptions): ChildProcess =>
-    spawn(command, args, { env, serialization: 'advanced', detached: true, stdio });
+    spawn(command, args, { env: options.env, serialization: 'advanced', detached: true, stdio });
   if (mode === 'none') {
     const [command = '', ...args] = program;
     return spawned(command, args, ['inherit', 'inherit', 'inherit', 'ipc']);
@@ -134,13 +131,6 @@ function start({ mode, pidNamespace }: NamespaceSetup, options: NamespaceOptions
   // Descriptor 2 takes complaints until node is up; 5 is the real one, handed to node.
   const stdio: StdioOptions = ['inherit', 'inherit', 'pipe', 'ipc', 'pipe', 2];
   return spawned(unshare, [...namespaces, '--', '/bin/sh', '-c', BOOTSTRAP, 'sh', ...program], stdio);
-}
-
-/** The child's own file is compiled before it could ask for the cache that we use, so it is told of it. */
-function compileCache(): NodeJS.ProcessEnv {
-  const directory = getCompileCacheDir();
-  // Node keeps one directory a version in the one it is given.
-  return directory === undefined ? {} : { NODE_COMPILE_CACHE: dirname(directory) };
 }
 
 /** Waits for the namespaces, writes their ID maps and lets the child go on. */

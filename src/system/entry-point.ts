@@ -8,7 +8,8 @@ declare const KILN_BUNDLE: boolean | undefined;
 const SOURCES = {
   'layer-worker': '../layer/layer-worker.ts',
   'literal-worker': '../layer/literal-worker.ts',
-  'namespace-main': '../namespace-main.ts',
+  // From source nothing stands before it.
+  'namespace-start': '../namespace-main.ts',
   'chroot-init': '../executor/chroot-init.ts',
 } as const;
 

@@ -1,4 +1,7 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { busyboxBase } from '../helpers/bases.ts';
 import type { KilnResult } from '../helpers/run-kiln.ts';
 import { Workspace } from '../helpers/workspace.ts';
 
@@ -40,4 +43,26 @@ test.each([
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
   expect(stderr).toContain(`[${code}]`);
   expect(stderr).toContain(remedy);
+});
+
+test('compiled code is kept, one file a command, and does no harm when it is spoilt', async () => {
+  const work = new Workspace();
+  const cache = join(work.home, 'cache');
+  const env = { XDG_CACHE_HOME: cache };
+  const build = (): Promise<KilnResult> => work.kiln(['build', '-q', '.'], { env });
+  work.writeAll({ Dockerfile: `FROM ${busyboxBase()}\nRUN echo one > /one\n` });
+  for (let run = 0; run < 3; run += 1) await build();
+  await work.kiln(['images'], { env });
+  await work.kiln(['imagse'], { env });
+  const directory = join(cache, 'kiln/compile-cache');
+  const files = readdirSync(directory).filter((name) => name.endsWith('.code'));
+  expect(files.sort()).toEqual(['build.code', 'images.code', 'namespace.code']);
+  const whole = await build();
+  for (const name of files) {
+    const path = join(directory, name);
+    const file = readFileSync(path);
+    file.fill(0x5a, Math.floor(file.length / 2));
+    writeFileSync(path, file);
+  }
+  expect(await build()).toMatchObject({ exitCode: 0, stdout: whole.stdout, stderr: whole.stderr });
 });
