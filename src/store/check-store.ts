@@ -68,7 +68,6 @@ export interface CheckOptions {
 
 /** Checks a store beside whatever else is at work on it, and mends it unless it is a dry run. */
 export async function checkStore(store: Store, options: CheckOptions): Promise<StoreCheck> {
-  if (!options.dryRun) store.repairFolders();
   const check = new Check(store, options);
   check.index();
   await check.blobs();

@@ -11,7 +11,7 @@
  * Everything is written under tmp/ and renamed, so a reader never sees half a file and a crash loses only what was
  * in flight. Only index.json is shared state that changes; it is changed under a lock.
  */
-import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 import { lockFile } from '../system/file-calls.ts';
@@ -55,10 +55,14 @@ export class Store {
     this.containers = new ContainerStore(root, this.names);
   }
 
-  /** Opens the store at `root`, making it if needed. Throws STORE_NOT_WRITABLE or STORE_DISK_FULL. */
+  /**
+   * Opens the store at `root`, making it, or folders of it that somebody has removed, if needed. Throws
+   * STORE_NOT_WRITABLE or STORE_DISK_FULL.
+   */
   static open(root: string): Store {
     try {
-      if (statSync(join(root, 'oci-layout'), { throwIfNoEntry: false }) === undefined) Store.#create(root);
+      const parts = [...FOLDERS, 'index.json', 'oci-layout'];
+      if (!parts.every((part) => existsSync(join(root, part)))) Store.#create(root);
     } catch (error) {
       throw diskError(error, root);
     }
@@ -75,11 +79,6 @@ export class Store {
       writeFileAtomic(join(root, 'index.json'), JSON.stringify(empty), { temporary, keepExisting: true });
     }
     writeFileAtomic(join(root, 'oci-layout'), LAYOUT, { temporary });
-  }
-
-  /** Makes folders that somebody has removed. */
-  repairFolders(): void {
-    for (const folder of FOLDERS) makeDirectories(join(this.root, folder));
   }
 
   get temporary(): string {

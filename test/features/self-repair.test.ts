@@ -180,3 +180,17 @@ COPY --from=made /id /id
   expect(mended.image.text('third')).not.toBe(first.image.text('id'));
   expect(mended.image.checkDiffIds()).toEqual(mended.image.config.rootfs.diff_ids);
 });
+
+test.each(['tmp', 'blobs', 'cache', 'snapshots', 'mounts', 'layers', 'chains', 'index.json'])(
+  'a store whose %s somebody has removed goes on as one that has less',
+  async (part) => {
+    const work = new Workspace(ROOTLESS);
+    work.write('f', 'one');
+    await work.build(DOCKERFILE(1), { args: ['-t', 'app'] });
+    rmSync(join(work.home, part), { recursive: true });
+    const { image } = await work.build(DOCKERFILE(2));
+    expect(image.text('seen')).toBe('2 onemade below\n');
+    expect((await work.kiln(['prune', '-af'])).exitCode).toBe(0);
+    expect((await work.kiln(['doctor', '--store'])).exitCode).toBe(0);
+  },
+);
