@@ -77,6 +77,7 @@ const LAZY_BUILTINS = [
   'perf_hooks',
   'stream/promises',
   'timers/promises',
+  'tls',
   'tty',
   'worker_threads',
   'zlib',

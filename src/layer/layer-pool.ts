@@ -2,7 +2,7 @@
  * Worker threads that pack and unpack layers beside the build. Started at the first job that is worth one; smaller ones
  * are done at once.
  */
-import type { Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { BugError, BuildError, type ErrorCode } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
 import { jobMessage } from './job-message.ts';
@@ -102,8 +102,6 @@ export class LayerPool {
   }
 
   #start(): Thread {
-    // Loaded here: a cached build starts no thread and should not pay for the module.
-    const { Worker } = process.getBuiltinModule('node:worker_threads');
     const worker = new Worker(entryPoint('layer-worker'));
     const thread: Thread = { worker, jobs: new Map() };
     worker.on('message', (reply: JobReply) => {

@@ -2,7 +2,7 @@
  * Codes the units of one blob that have no repeats. From some number on this goes to a thread of its own, since it takes
  * as long as the rest of packing; what comes out is the same.
  */
-import type { Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { BugError } from '../errors.ts';
 import { entryPoint } from '../system/entry-point.ts';
 import { codeLiterals, literalRoom } from './literal-blocks.ts';
@@ -62,8 +62,6 @@ export class LiteralCoder {
   }
 
   #start(): Worker {
-    // Loaded here: few blobs need a thread.
-    const { Worker } = process.getBuiltinModule('node:worker_threads');
     const thread = new Worker(entryPoint('literal-worker'));
     const ended = (error: Error): void => {
       this.#failure ??= error;

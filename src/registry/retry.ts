@@ -1,4 +1,5 @@
 /** When and how long to wait before the next attempt. The clock is handed in, so that tests need not wait. */
+import { setTimeout as wait } from 'node:timers/promises';
 import type { TransportFailure } from './transport-error.ts';
 
 /** Time and chance as the network code sees them. */
@@ -15,7 +16,6 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (milliseconds, signal) => {
-    const { setTimeout: wait } = await import('node:timers/promises');
     try {
       await wait(milliseconds, undefined, signal === undefined ? {} : { signal });
     } catch (error) {

@@ -218,7 +218,7 @@ export class Transport {
     const { trust } = this.#options;
     const timeout = this.#timeouts.connect;
     const secure = {
-      secureContext: await trust.context(tls),
+      secureContext: trust.context(tls),
       rejectUnauthorized: !tls.insecure,
       timeout,
       allowH2: false,
@@ -226,7 +226,7 @@ export class Transport {
     const common = { allowH2: false, connectTimeout: timeout, keepAliveTimeout: 15_000 };
     if (proxy === undefined) return new Agent({ ...common, connect: secure });
     const toProxy = {
-      secureContext: await trust.context(trust.settingsFor(proxy.host, false)),
+      secureContext: trust.context(trust.settingsFor(proxy.host, false)),
       timeout,
       allowH2: false,
     };

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SecureContext } from 'node:tls';
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { BuildError, messageOf, systemErrorCode } from '../errors.ts';
 import type { Environment } from './proxy.ts';
 
@@ -75,10 +75,9 @@ export class TrustStore {
   }
 
   /** The TLS context of these settings: made once, because reading a CA bundle takes longer than a handshake. */
-  async context(settings: TlsSettings): Promise<SecureContext> {
+  context(settings: TlsSettings): SecureContext {
     const known = this.#contexts.get(settings);
     if (known !== undefined) return known;
-    const { createSecureContext, rootCertificates } = await import('node:tls');
     const { ca, clients } = settings;
     try {
       const context = createSecureContext({

@@ -105,15 +105,15 @@ export class Solver {
       const { goesOn, first } = await this.#begin(request, number);
       if (!goesOn) return state;
       const run = (): Promise<StepLayer> => this.#run(request, number);
-      const early = (await beginsEarly(this.#context, request)) ? started(run()) : undefined;
+      const { explain } = this.#context.options;
+      // Explained first, then begun: the answer is to stand above what the step does.
+      const early = !explain && (await beginsEarly(this.#context, request)) ? started(run()) : undefined;
       // The main thread reads for the key as soon as the other one has its work.
       if (early !== undefined) await setImmediate();
       const found = await lookUp(this.#context, request, first).catch((error: unknown) => {
         throw located(error, step.location);
       });
-      if (this.#context.options.explain) {
-        await explainStep(this.#context, { request, found, plan: this.#plan });
-      }
+      if (explain) await explainStep(this.#context, { request, found, plan: this.#plan });
       const solved = { step, stage: plan.stage.index, records: found.records };
       if (found.hit !== undefined && early === undefined) {
         const layer = timedLayer(this.#context, found.hit, layerUse(this.#plan, { stage: plan, number }));

@@ -44,7 +44,7 @@ async function ok(work: Workspace, words: readonly string[]): Promise<string> {
 function killAll(work: Workspace, child: ChildProcess): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      const inside = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('namespace-main');
+      const inside = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('namespace-start');
       const ours = readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`KILN_HOME=${work.home}`);
       if (inside && ours) process.kill(Number(pid), 'SIGKILL');
     } catch {
