@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { constants, Script } from 'node:vm';
+import { monotonicMs } from './monotonic.ts';
 
 /** Digest of the bundle; put in by the build. */
 declare const KILN_BUILD: string | undefined;
@@ -15,6 +16,9 @@ declare const KILN_BUILD: string | undefined;
 /** Run 1 leaves a mark, as in CI there is often no other; the next ones leave code, each with what the last compiled. */
 const FIRST_WITH_CODE = 2;
 const LAST_WITH_CODE = 5;
+
+/** Milliseconds. After a long run code is missing that V8 has thrown away, and a long run has no need of it. */
+const SHORT_RUN = 2_000;
 
 /** Bytes before the code, filled with spaces; a multiple of 8, or V8 would copy the code. */
 const HEADER_SIZE = 256;
@@ -29,7 +33,7 @@ interface Kept {
 export interface LoadedProgram {
   /** module.exports of the file. */
   readonly exports: unknown;
-  /** Keeps what has been compiled by now, while there is more to learn. Never throws. */
+  /** Keeps what has been compiled by now, after short runs and while there is more to learn. Never throws. */
   remember(): void;
 }
 
@@ -59,6 +63,7 @@ function makeLevels(path: string): void {
 
 /** Loads a CommonJS file of ASCII characters. `cache`: the file with its code, which may not exist; none to do without. */
 export function loadProgram(path: string, cache: string | undefined): LoadedProgram {
+  const began = monotonicMs();
   const start = '(function (exports, require, module, __filename, __dirname) {';
   const kept = cache === undefined ? undefined : readKept(cache);
   const script = new Script(`${start}${readFileSync(path, 'latin1')}\n})`, {
@@ -74,7 +79,8 @@ export function loadProgram(path: string, cache: string | undefined): LoadedProg
   return {
     exports: module.exports,
     remember: () => {
-      if (cache !== undefined && runs < LAST_WITH_CODE) keep(cache, script, runs + 1);
+      const learns = runs < LAST_WITH_CODE && monotonicMs() - began < SHORT_RUN;
+      if (cache !== undefined && learns) keep(cache, script, runs + 1);
     },
   };
 }
