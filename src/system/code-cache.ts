@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { constants, Script } from 'node:vm';
 import { monotonicMs } from './monotonic.ts';
 
@@ -27,7 +27,7 @@ const HEADER_SIZE = 256;
 interface Kept {
   readonly runs: number;
   /** Undefined as long as there is only the mark. */
-  readonly code: Buffer | undefined;
+  readonly code: Buffer<ArrayBuffer> | undefined;
 }
 
 export interface LoadedProgram {
@@ -42,8 +42,9 @@ export interface LoadedProgram {
  * code would run with our rights. Made level by level: under /proc Node's own recursive mkdir would never end.
  */
 export function codeCacheDirectory({ XDG_CACHE_HOME, HOME }: NodeJS.ProcessEnv): string | undefined {
-  const base = XDG_CACHE_HOME || (HOME ? join(HOME, '.cache') : undefined);
-  if (base === undefined) return undefined;
+  const base = XDG_CACHE_HOME || join(HOME || '', '.cache');
+  // A relative one is to be ignored (XDG Base Directory Specification): a build should not leave directories around.
+  if (!isAbsolute(base)) return undefined;
   const directory = join(base, 'kiln', 'compile-cache');
   try {
     makeLevels(directory);
@@ -61,17 +62,19 @@ function makeLevels(path: string): void {
   mkdirSync(path, 0o700);
 }
 
-/** Loads a CommonJS file of ASCII characters. `cache`: the file with its code, which may not exist; none to do without. */
+/**
+ * Loads a CommonJS file whose value as a script is the function that `require` would make of it: put together here, it
+ * would be in memory twice. `cache`: the file with its code, which may not exist; none to do without.
+ */
 export function loadProgram(path: string, cache: string | undefined): LoadedProgram {
   const began = monotonicMs();
-  const start = '(function (exports, require, module, __filename, __dirname) {';
   const kept = cache === undefined ? undefined : readKept(cache);
-  const script = new Script(`${start}${readFileSync(path, 'latin1')}\n})`, {
+  const script = new Script(readFileSync(path, 'utf8'), {
     filename: path,
-    columnOffset: -start.length,
     ...(kept?.code === undefined ? {} : { cachedData: kept.code }),
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
+  giveBack(kept?.code);
   const module = { exports: {} };
   const run = script.runInThisContext() as (...given: unknown[]) => void;
   run(module.exports, createRequire(path), module, path, dirname(path));
@@ -83,6 +86,11 @@ export function loadProgram(path: string, cache: string | undefined): LoadedProg
       if (cache !== undefined && learns) keep(cache, script, runs + 1);
     },
   };
+}
+
+/** At once, as a small build ends before any garbage is collected. A small buffer shares its memory with others. */
+function giveBack(code: Buffer<ArrayBuffer> | undefined): void {
+  if (code?.buffer.byteLength === HEADER_SIZE + (code?.length ?? 0)) code.buffer.transfer(0);
 }
 
 /** Written in place, so that nothing is left beside it however we end: half a file has another digest. */
@@ -104,7 +112,7 @@ function header(runs: number, code: Buffer): Buffer {
 }
 
 function readKept(path: string): Kept | undefined {
-  let file: Buffer;
+  let file: Buffer<ArrayBuffer>;
   try {
     file = readFileSync(path);
   } catch {

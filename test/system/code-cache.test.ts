@@ -27,7 +27,9 @@ describe('where code is kept', () => {
     );
     expect(statSync(expected).mode & 0o777).toBe(0o700);
     expect(codeCacheDirectory({ HOME: directory })).toBe(join(directory, '.cache/kiln/compile-cache'));
-    expect(codeCacheDirectory({})).toBeUndefined();
+    for (const env of [{}, { HOME: '' }, { HOME: 'home' }, { XDG_CACHE_HOME: 'cache', HOME: directory }]) {
+      expect(codeCacheDirectory(env)).toBeUndefined();
+    }
   });
 
   test('nowhere, where somebody else could put code for us', () => {
@@ -46,8 +48,10 @@ describe('where code is kept', () => {
 
 describe('a program', () => {
   const PROGRAM =
+    '(function (exports, require, module, __filename, __dirname) {\n' +
     'exports.seen = { __filename, __dirname, node: typeof require("node:fs").statSync, module: module.exports === exports };\n' +
-    'exports.later = (n) => { const twice = (m) => m * 2; return twice(n); };';
+    'exports.later = (n) => { const twice = (m) => m * 2; return twice(n); };\n' +
+    '})';
 
   beforeEach(() => writeFileSync(join(directory, 'program.cjs'), PROGRAM));
 
