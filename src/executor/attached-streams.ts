@@ -113,7 +113,7 @@ export class HandedTerminal implements StepStreams {
   #size: TerminalSize;
   #side: TerminalSide | undefined;
 
-  /** `directory`: an empty one for the socket. */
+  /** `directory`: one of this run alone, for the socket. */
   constructor(attachment: Attachment, size: TerminalSize, directory: string) {
     this.#attachment = attachment;
     this.#size = size;

@@ -4,7 +4,7 @@ import type { SandboxRequest } from './sandbox.ts';
 import { StepOutput } from './step-output.ts';
 import type { StepStreams } from './step-streams.ts';
 
-/** Opens the streams a request asks for. `handOver`: an empty directory, if the terminal is the runtime's to make. */
+/** Opens the streams a request asks for. `handOver`: a directory for its socket, if the terminal is the runtime's to make. */
 export function openStreams({ output }: Pick<SandboxRequest, 'output'>, handOver?: string): StepStreams {
   if (typeof output === 'function') return new StepOutput(output);
   const { terminal } = output;
